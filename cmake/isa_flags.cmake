@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+# ISA name -> compiler flags. A kernel file NAME_<isa>.cpp is compiled with the flags of its suffix and with nothing else.
+# Every kernel: no contraction into fma, no reassociation (docs/design/numerics.md, section 2).
+set(EDGEML_ISA_FLAGS_ref -O3)
+set(EDGEML_ISA_FLAGS_sse41 -O3 -msse4.1)
+set(EDGEML_ISA_FLAGS_avx2 -O3 -mavx2 -mfma)
+set(EDGEML_ISA_FLAGS_avxvnni -O3 -mavx2 -mfma -mavxvnni)
+set(EDGEML_ISA_FLAGS_avx512vnni -O3 -mavx2 -mfma -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx512vnni -mprefer-vector-width=512)
+set(EDGEML_ISA_FLAGS_neon -O3 -march=armv8-a)
+set(EDGEML_ISA_FLAGS_neondot -O3 -march=armv8.2-a+dotprod)
+set(EDGEML_ISA_FLAGS_neoni8mm -O3 -march=armv8.2-a+dotprod+i8mm)
+set(EDGEML_ISAS_x86_64 sse41 avx2 avxvnni avx512vnni)
+set(EDGEML_ISAS_aarch64 neon neondot neoni8mm)
