@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Markers `needs_program` and `needs_shared`, and the seeds of the tests' randomness.
+
+@pytest.mark.needs_program("mosquitto")              # any one of the names given; need_program() gives the path
+@pytest.mark.needs_shared("models/kws_dscnn.onnx")   # every file given; need_shared() gives the path
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from support.needs import need_program, need_shared
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers, so that a misspelt one is an error under --strict-markers."""
+    config.addinivalue_line("markers", "needs_program(*names): one of these programs must be installed")
+    config.addinivalue_line("markers", "needs_shared(*paths): these files of ../shared must be there")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip or fail a test whose needs are not met."""
+    for marker in item.iter_markers("needs_program"):
+        need_program(*marker.args)
+    for marker in item.iter_markers("needs_shared"):
+        for relative in marker.args:
+            need_shared(relative)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers that are the same in every run."""
+    return np.random.default_rng(20240229)
