@@ -3,7 +3,6 @@
 // inline on purpose: this header is included by objects built for different ISAs (CONTRIBUTING.md, "Add a kernel").
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
 #include "kernels/activation.h"
