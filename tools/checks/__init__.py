@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""The checks of tools/check: functions that return complaints, one sentence each, none if all is well."""
