@@ -5,4 +5,4 @@ set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_EXE_LINKER_FLAGS_INIT -static)
-set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64 -cpu max)
+set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64)  # the CPU is that of the environment: QEMU_CPU=cortex-a53

@@ -10,6 +10,7 @@
     |  |- ModelFormatError   not an ONNX file, or a damaged one
     |  |- UnsupportedOperatorError   names op, opset, node and a way out
     |  `- CalibrationError   calibration data that is missing, too little, or not finite
+    |- WireError             a telemetry message that breaks docs/design/wire.md
     |- DeviceError           state directory, spool or ledger cannot be used
     |  `- BudgetSpentError   the privacy budget of the day does not cover another release
     `- FleetError            store, broker or configuration of the fleet
@@ -52,6 +53,10 @@ class UnsupportedOperatorError(ConversionError):
 
 class CalibrationError(ConversionError):
     """Calibration data that is missing, too little, or not finite."""
+
+
+class WireError(EdgemlError):
+    """A telemetry message that breaks docs/design/wire.md."""
 
 
 class DeviceError(EdgemlError):

@@ -11,7 +11,7 @@ from typing import Final
 
 from edgeml.errors import EdgemlError
 
-SUMMARIES: Final = {  # verb -> its line of help; edgeml.cli.<verb> is imported only when used: a device has no converter
+SUMMARIES: Final = {  # verb -> its line of help; edgeml.cli.<verb> is imported when used: a device has no converter
     "convert": "turn an ONNX model and calibration data into an int8 .edgeml artifact",
     "compare": "compare an artifact with its ONNX model on data",
     "inspect": "show what is in an artifact: graph, layers, bytes, arena, metadata",

@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""What travels between device and fleet, and how: messages, codec, spool, MQTT."""
