@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// qs8_softmax: ref on values worked out by hand; every other row that this machine runs against ref.
+#include "kernels/qs8_softmax/qs8_softmax.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <string>
+
+#include "support/guarded_buffer.h"
+#include "support/kernel_cases.h"
+
+namespace edgeml::test {
+namespace {
+
+using namespace edgeml::kernels;  // NOLINT: the test is about this namespace
+
+void fill_table(GuardedBuffer<std::uint32_t>& table, double scale) {
+  for (std::size_t d = 0; d < 256; ++d) {
+    table[d] = static_cast<std::uint32_t>(std::nearbyint(8388608.0 * std::exp(-scale * static_cast<double>(d))));
+  }
+}
+
+TEST_CASE("qs8_softmax ref: equal inputs share, one winner takes 255/256, results are stored in the memory domain") {
+  GuardedBuffer<std::uint32_t> table(256, Edge::end);
+  fill_table(table, 1.0);
+  GuardedBuffer<act_t> in(4, Edge::end);
+  GuardedBuffer<act_t> out(4, Edge::end);
+  GuardedBuffer<float> out_f32(4, Edge::end);
+  const QS8SoftmaxArgs args{
+      .in = in.data(), .n = 4, .table = table.data(), .out_s8 = out.data(), .out_f32 = out_f32.data()};
+  for (std::size_t i = 0; i < 4; ++i) in[i] = static_cast<act_t>(kActMin + 77);
+  ref_row<QS8SoftmaxFn>().fn(args);
+  for (std::size_t i = 0; i < 4; ++i) {
+    CHECK(out[i] - kActOffset == 64 - 128);
+    CHECK(out_f32[i] == 0.25F);
+  }
+  in[2] = kActMax;
+  ref_row<QS8SoftmaxFn>().fn(args);
+  CHECK(out[2] - kActOffset == 127);
+  CHECK(out[0] - kActOffset == -128);
+  CHECK(out_f32[2] == 1.0F);
+  CHECK(out_f32[0] == 0.0F);
+}
+
+TEST_CASE("qs8_softmax equals ref") {
+  Rng rng(1);
+  for (const auto& row : runnable_rows<QS8SoftmaxFn>()) {
+    for (const double scale : {0.002, 0.05, 1.0}) {
+      for (const Pattern inputs : kPatterns) {
+        for (std::size_t n = 1; n <= 1100; n += n < 70 ? 1 : 143) {
+          for (const Edge edge : kEdges) {
+            GuardedBuffer<std::uint32_t> table(256, edge);
+            fill_table(table, scale);
+            GuardedBuffer<act_t> in(n, edge);
+            fill_activations(in.span(), inputs, rng);
+            GuardedBuffer<act_t> expected(n, edge), actual(n, edge);
+            GuardedBuffer<float> expected_f32(n, edge), actual_f32(n, edge);
+            const auto size = static_cast<std::int32_t>(n);
+            ref_row<QS8SoftmaxFn>().fn({in.data(), size, table.data(), expected.data(), expected_f32.data()});
+            row.fn({in.data(), size, table.data(), actual.data(), nullptr});
+            row.fn({in.data(), size, table.data(), nullptr, actual_f32.data()});
+            INFO(std::string(row.name) << " n " << n);
+            CHECK(actual.equals(expected));
+            CHECK(actual_f32.equals(expected_f32));
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace edgeml::test
