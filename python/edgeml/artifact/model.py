@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The graph of an artifact as values: tensors by index, nodes in execution order (artifact-format.md, 3 and 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeml.artifact.operators import BY_NAME
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor. A constant has `data`; an int8 activation has `scale` > 0 and real = scale * (q - zero_point).
+
+    `dims[0]` of an activation is the batch, 0 = free.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    dims: tuple[int, ...]
+    scale: float = 0.0
+    zero_point: int = 0
+    data: npt.NDArray[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator: inputs and outputs are tensor indices, attributes int32 in the order of the operator table."""
+
+    op: str
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    attributes: tuple[int, ...]
+
+    def named_attributes(self) -> Mapping[str, int]:
+        """The attributes by name, for people."""
+        return dict(zip(BY_NAME[self.op].attributes, self.attributes, strict=True))
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Tensors, nodes in execution order, and the indices of the graph's inputs and outputs."""
+
+    tensors: tuple[Tensor, ...]
+    nodes: tuple[Node, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything an artifact holds. `telemetry` is the JSON of wire.md, section 1, None where there is no schema."""
+
+    graph: Graph
+    metadata: Mapping[str, Any]
+    telemetry: bytes | None
