@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// qs8_dwconv_neondot: 4 pixels of 4 channels at a time. Contract: qs8_dwconv.h; weights packed with kr = 4.
+//
+//   row of the input   4 neighbouring words: c0 c1 c2 c3 | c0 c1 c2 c3 | c0 c1 c2 c3 | c0 c1 c2 c3
+//   window, by tbl     c0 c0 c0 c0 | c1 c1 c1 c1 | c2 c2 c2 c2 | c3 c3 c3 c3     4 taps of each channel
+//   one dot            adds 4 taps to the 4 channels of one pixel
+//
+// Where windows overlap downwards (stride 1, no dilation, 3 rows) a column of 4 pixels keeps the windows of three rows
+// in registers and makes each once.
+#include <arm_neon.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/qs8_dwconv/qs8_dwconv.h"
+#include "kernels/requantize_neon.h"
+
+#if !defined(__ARM_FEATURE_DOTPROD)
+#error "built without +dotprod: see cmake/isa_flags.cmake"
+#endif
+
+namespace edgeml::kernels {
+namespace {
+
+constexpr std::int32_t kPixels = 4;
+// Three pixels that are computed but not stored, their windows, and the taps of zero weight stay within the slack.
+constexpr std::int32_t kStrideMax = 4;
+static_assert(((kPixels - 1) * kStrideMax + 3) * 4 <= kDwconvReadSlack);
+
+alignas(16) constexpr std::uint8_t kTapsOfChannels[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+
+// What stays the same for a whole plane.
+struct Plane {
+  const QS8DwconvArgs& args;
+  uint8x16_t taps_of_channels;
+  int32x4_t bias;
+  float32x4_t multiplier;
+  OutputRangeNeon range;
+  std::int32_t groups;  // of 4 taps in a row of the window
+};
+
+struct Sums {
+  int32x4_t pixel[kPixels];
+};
+
+int8x16_t window(const Plane& plane, const act_t* word) { return vqtbl1q_s8(vld1q_s8(word), plane.taps_of_channels); }
+
+// The window of taps that do not stand side by side; taps beyond the kernel repeat the last one, their weight is 0.
+int8x16_t dilated_window(const Plane& plane, const act_t* word, std::int32_t taps) {
+  std::int32_t words[4];
+  for (std::int32_t i = 0; i < 4; ++i) {
+    const std::int32_t tap = i < taps ? i : taps - 1;
+    std::memcpy(&words[i], word + std::int64_t{tap} * plane.args.dilation_w * 4, sizeof words[i]);
+  }
+  return vqtbl1q_s8(vreinterpretq_s8_s32(vld1q_s32(words)), plane.taps_of_channels);
+}
+
+void store(const Plane& plane, const Sums& sums, std::int32_t y, std::int32_t x) {
+  const int8x16_t words =
+      requantize_neon(sums.pixel[0], sums.pixel[1], sums.pixel[2], sums.pixel[3], plane.multiplier, plane.range);
+  act_t* out = plane.args.out + (std::int64_t{y} * plane.args.out_w + x) * 4;
+  const std::int32_t count = plane.args.out_w - x;
+  if (count >= kPixels) {
+    vst1q_s8(out, words);
+    return;
+  }
+  act_t bytes[16];
+  vst1q_s8(bytes, words);
+  std::memcpy(out, bytes, static_cast<std::size_t>(count) * 4);
+}
+
+const act_t* first_word(const Plane& plane, std::int32_t row, std::int32_t x) {
+  return plane.args.in + std::int64_t{row} * plane.args.in_row_step + std::int64_t{x} * plane.args.stride_w * 4;
+}
+
+// A column of 4 pixels, top to bottom, 3 rows and at most 4 columns of taps, stride 1 downwards.
+template <std::int32_t kStrideW>
+void column_3_rows(const Plane& plane, std::int32_t x) {
+  const int8x16_t w0 = vld1q_s8(plane.args.weights);
+  const int8x16_t w1 = vld1q_s8(plane.args.weights + 16);
+  const int8x16_t w2 = vld1q_s8(plane.args.weights + 32);
+  const auto add = [&](int32x4_t sum, int8x16_t top, int8x16_t middle, int8x16_t bottom) {
+    return vdotq_s32(vdotq_s32(vdotq_s32(sum, w0, top), w1, middle), w2, bottom);
+  };
+  const auto at = [&](std::int32_t row, std::int32_t i) {
+    return window(plane, first_word(plane, row, x) + 4 * kStrideW * i);
+  };
+  int8x16_t top0 = at(0, 0), top1 = at(0, 1), top2 = at(0, 2), top3 = at(0, 3);
+  int8x16_t mid0 = at(1, 0), mid1 = at(1, 1), mid2 = at(1, 2), mid3 = at(1, 3);
+  for (std::int32_t y = 0; y < plane.args.out_h; ++y) {
+    const int8x16_t low0 = at(y + 2, 0), low1 = at(y + 2, 1), low2 = at(y + 2, 2), low3 = at(y + 2, 3);
+    store(plane,
+          {{add(plane.bias, top0, mid0, low0), add(plane.bias, top1, mid1, low1), add(plane.bias, top2, mid2, low2),
+            add(plane.bias, top3, mid3, low3)}},
+          y, x);
+    top0 = mid0, top1 = mid1, top2 = mid2, top3 = mid3;
+    mid0 = low0, mid1 = low1, mid2 = low2, mid3 = low3;
+  }
+}
+
+// 4 pixels of a row, any window of taps side by side.
+void pixels_of_row(const Plane& plane, std::int32_t y, std::int32_t x) {
+  const QS8DwconvArgs& args = plane.args;
+  Sums sums{{plane.bias, plane.bias, plane.bias, plane.bias}};
+  const std::int8_t* w = args.weights;
+  for (std::int32_t ky = 0; ky < args.kernel_h; ++ky) {
+    const act_t* word = first_word(plane, y * args.stride_h + ky * args.dilation_h, x);
+    for (std::int32_t group = 0; group < plane.groups; ++group, w += 16, word += 16) {
+      const int8x16_t taps = vld1q_s8(w);
+      const std::int32_t step = 4 * args.stride_w;
+      sums.pixel[0] = vdotq_s32(sums.pixel[0], taps, window(plane, word));
+      sums.pixel[1] = vdotq_s32(sums.pixel[1], taps, window(plane, word + step));
+      sums.pixel[2] = vdotq_s32(sums.pixel[2], taps, window(plane, word + 2 * step));
+      sums.pixel[3] = vdotq_s32(sums.pixel[3], taps, window(plane, word + 3 * step));
+    }
+  }
+  store(plane, sums, y, x);
+}
+
+// The same for any stride and dilation; pixels beyond the row repeat its last one, so that only their taps are read.
+void spread_pixels_of_row(const Plane& plane, std::int32_t y, std::int32_t x) {
+  const QS8DwconvArgs& args = plane.args;
+  Sums sums{{plane.bias, plane.bias, plane.bias, plane.bias}};
+  for (std::int32_t i = 0; i < kPixels; ++i) {
+    const std::int32_t column = x + i < args.out_w ? x + i : args.out_w - 1;
+    const std::int8_t* w = args.weights;
+    for (std::int32_t ky = 0; ky < args.kernel_h; ++ky) {
+      const act_t* word = first_word(plane, y * args.stride_h + ky * args.dilation_h, column);
+      for (std::int32_t tap = 0; tap < args.kernel_w; tap += 4, w += 16) {
+        const int8x16_t taps =
+            dilated_window(plane, word + std::int64_t{tap} * args.dilation_w * 4, args.kernel_w - tap);
+        sums.pixel[i] = vdotq_s32(sums.pixel[i], vld1q_s8(w), taps);
+      }
+    }
+  }
+  store(plane, sums, y, x);
+}
+
+}  // namespace
+
+void qs8_dwconv_neondot(const QS8DwconvArgs& args) noexcept {
+  const Plane plane{args,
+                    vld1q_u8(kTapsOfChannels),
+                    vld1q_s32(args.bias),
+                    vld1q_f32(args.multiplier),
+                    broadcast(args.range),
+                    (args.kernel_w + 3) / 4};
+  const bool side_by_side = args.dilation_w == 1 && args.stride_w <= kStrideMax;
+  if (side_by_side && args.kernel_h == 3 && args.kernel_w <= 4 && args.stride_h == 1 && args.dilation_h == 1 &&
+      args.stride_w == 1) {
+    for (std::int32_t x = 0; x < args.out_w; x += kPixels) column_3_rows<1>(plane, x);
+    return;
+  }
+  for (std::int32_t y = 0; y < args.out_h; ++y) {
+    for (std::int32_t x = 0; x < args.out_w; x += kPixels) {
+      side_by_side ? pixels_of_row(plane, y, x) : spread_pixels_of_row(plane, y, x);
+    }
+  }
+}
+
+}  // namespace edgeml::kernels
