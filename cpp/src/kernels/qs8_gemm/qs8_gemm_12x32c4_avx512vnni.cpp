@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+// qs8_gemm_12x32c4_avx512vnni: up to 12 pixels x 32 channels, output channels in lanes. Contract: qs8_gemm.h.
+//
+//   w, packed   [n/32][k/4][32 channels][4 bytes]   zmm  2       one depth word of the panel
+//   x           one word of each pixel, broadcast   zmm  1       u8: the unsigned operand of vpdpbusd
+//   acc         12 pixels x 2 vectors               zmm  24      16 channels each, starts at the bias
+//
+// vpackssdw and vpackuswb work in 128-bit lanes of 4 channels: three of them turn the vectors of 4 pixels into one
+// whose lane i is the 4 pixels of plane i, which is C4P without a shuffle.
+#if !defined(__AVX512VNNI__) || !defined(__AVX512BW__) || !defined(__AVX512VL__)
+#error "built without -mavx512vnni: see cmake/isa_flags.cmake"
+#endif
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <utility>
+
+#include "kernels/qs8_gemm/qs8_gemm.h"
+
+namespace edgeml::kernels {
+namespace {
+
+constexpr int kTilePixels = 12;
+constexpr int kPanelChannels = 32;
+constexpr int kStepBytes = kPanelChannels * 4;  // of one depth word of a panel
+constexpr int kGemvPanels = 4;
+
+// Accumulators stay in registers only if every function that touches them is inlined.
+#define EDGEML_INLINE inline __attribute__((always_inline))
+
+template <int... kI>
+using Indices = std::integer_sequence<int, kI...>;
+template <int kN>
+using MakeIndices = std::make_integer_sequence<int, kN>;
+
+// 16 channels, from f32 product to words. Results are clamped from above before the conversion, which would wrap, and
+// from below by the saturating packs and a byte maximum.
+struct Epilogue {
+  __m512 hi;
+  __m512i zero_point;  // s16
+  __m512i lo;          // u8, stored domain
+
+  explicit Epilogue(const OutputRange& range)
+      : hi(_mm512_set1_ps(range.hi)),
+        zero_point(_mm512_set1_epi16(static_cast<short>(range.zero_point))),
+        lo(_mm512_set1_epi8(static_cast<char>(static_cast<std::int32_t>(range.lo) + range.zero_point))) {}
+
+  EDGEML_INLINE __m512i round(__m512i acc, __m512 multiplier) const {
+    return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(acc), multiplier), hi));
+  }
+  // Rounded results of 4 pixels -> lane i holds the words of plane i.
+  EDGEML_INLINE __m512i pack(__m512i p0, __m512i p1, __m512i p2, __m512i p3) const {
+    const __m512i p01 = _mm512_adds_epi16(_mm512_packs_epi32(p0, p1), zero_point);
+    const __m512i p23 = _mm512_adds_epi16(_mm512_packs_epi32(p2, p3), zero_point);
+    return _mm512_max_epu8(_mm512_packus_epi16(p01, p23), lo);
+  }
+};
+
+// Words of pixels side by side in every plane: word i stands at base + offset + 4*i.
+struct AdjacentPixels {
+  const act_t* base;
+  EDGEML_INLINE const act_t* word(int i, std::int64_t offset) const { return base + offset + 4 * i; }
+};
+
+// Pixels anywhere: strided, or over the end of a row.
+struct ScatteredPixels {
+  const act_t* pixel[kTilePixels];
+  EDGEML_INLINE const act_t* word(int i, std::int64_t offset) const { return pixel[i] + offset; }
+};
+
+// What a tile needs to know of its panel.
+struct Panel {
+  const std::int8_t* weights;
+  const std::int32_t* bias;
+  const float* multiplier;
+  std::int32_t planes;  // that exist, 1..8
+  act_t* out;           // plane 0 of the panel, pixel 0
+};
+
+Panel panel_of(const QS8GemmArgs& args, std::int32_t index) {
+  const std::int32_t planes = (args.channels + 3) / 4 - index * (kPanelChannels / 4);
+  return {args.weights + std::int64_t{index} * args.k_groups * kStepBytes,
+          args.bias + std::int64_t{index} * kPanelChannels, args.multiplier + std::int64_t{index} * kPanelChannels,
+          planes < kPanelChannels / 4 ? planes : kPanelChannels / 4,
+          args.out + std::int64_t{index} * (kPanelChannels / 4) * args.out_plane_step};
+}
+
+EDGEML_INLINE __m512i broadcast_word(const act_t* word) {
+  std::int32_t value;
+  __builtin_memcpy(&value, word, 4);
+  return _mm512_set1_epi32(value);
+}
+
+// First pixel of a group of 4; the last group of a tile moves back so that it is whole.
+constexpr int group_begin(int group, int rows) { return 4 * group + 4 <= rows || rows < 4 ? 4 * group : rows - 4; }
+
+// Any output layout, any number of rows: a word at a time. packed: [vector][group of 4 pixels][4 planes][4 pixels].
+__attribute__((noinline)) void store_words(const QS8GemmArgs& args, const std::uint32_t* packed, int rows,
+                                           std::int32_t planes, act_t* out) {
+  const int groups = (rows + 3) / 4;
+  for (std::int32_t plane = 0; plane < planes; ++plane) {
+    for (int row = 0; row < rows; ++row) {
+      const int group = row / 4;
+      const std::uint32_t* word =
+          packed + (plane / 4 * groups + group) * 16 + plane % 4 * 4 + (row - group_begin(group, rows));
+      __builtin_memcpy(out + plane * args.out_plane_step + row * args.out_pixel_step, word, 4);
+    }
+  }
+}
+
+// The groups of one plane, each 4 pixels side by side. The lane is the plane's place among the 4 of a vector.
+template <int kRows, int kLane, int... kGroup>
+EDGEML_INLINE void store_plane(const __m512i (&packed)[sizeof...(kGroup)], act_t* out, Indices<kGroup...>) {
+  (_mm_storeu_si128(reinterpret_cast<__m128i*>(out + 4 * group_begin(kGroup, kRows)),
+                    _mm512_extracti32x4_epi32(packed[kGroup], kLane)),
+   ...);
+}
+
+template <int kRows, int... kGroup>
+EDGEML_INLINE void store_planes(const __m512i (&packed)[sizeof...(kGroup)], std::int32_t planes, act_t* out,
+                                std::int64_t plane_step, Indices<kGroup...> groups) {
+  store_plane<kRows, 0>(packed, out, groups);
+  if (planes < 2) return;
+  store_plane<kRows, 1>(packed, out + plane_step, groups);
+  if (planes < 3) return;
+  store_plane<kRows, 2>(packed, out + 2 * plane_step, groups);
+  if (planes < 4) return;
+  store_plane<kRows, 3>(packed, out + 3 * plane_step, groups);
+}
+
+// Requantizes and stores vector kVector of all rows. words is where packed results go when they are stored one by one.
+template <int kRows, int kVectors, int kVector, int... kRow, int... kGroup>
+EDGEML_INLINE void finish(const QS8GemmArgs& args, const __m512i (&acc)[kRows * kVectors], const Panel& panel,
+                          act_t* out, const Epilogue& epilogue, bool whole_planes, std::uint32_t* words,
+                          Indices<kRow...>, Indices<kGroup...> groups) {
+  if (panel.planes <= 4 * kVector) return;
+  const __m512 multiplier = _mm512_loadu_ps(panel.multiplier + 16 * kVector);
+  __m512i rounded[kRows < 4 ? 4 : kRows] = {epilogue.round(acc[kRow * kVectors + kVector], multiplier)...};
+  for (int i = kRows; i < 4; ++i) rounded[i] = _mm512_setzero_si512();
+  const __m512i packed[] = {epilogue.pack(rounded[group_begin(kGroup, kRows)], rounded[group_begin(kGroup, kRows) + 1],
+                                          rounded[group_begin(kGroup, kRows) + 2],
+                                          rounded[group_begin(kGroup, kRows) + 3])...};
+  if (whole_planes) {
+    store_planes<kRows>(packed, panel.planes - 4 * kVector, out + 4 * kVector * args.out_plane_step,
+                        args.out_plane_step, groups);
+  } else {
+    (_mm512_storeu_si512(words + (kVector * sizeof...(kGroup) + kGroup) * 16, packed[kGroup]), ...);
+  }
+}
+
+template <int kRows, int kVectors, int... kRow>
+EDGEML_INLINE void finish_tile(const QS8GemmArgs& args, const __m512i (&acc)[kRows * kVectors], const Panel& panel,
+                               act_t* out, Indices<kRow...> rows) {
+  constexpr MakeIndices<(kRows + 3) / 4> kGroups;
+  const Epilogue epilogue(args.range);
+  const bool whole_planes = kRows >= 4 && args.out_pixel_step == 4;
+  alignas(64) std::uint32_t words[kVectors * ((kRows + 3) / 4) * 16];
+  finish<kRows, kVectors, 0>(args, acc, panel, out, epilogue, whole_planes, words, rows, kGroups);
+  if constexpr (kVectors == 2) {
+    finish<kRows, kVectors, 1>(args, acc, panel, out, epilogue, whole_planes, words, rows, kGroups);
+  }
+  if (!whole_planes) store_words(args, words, kRows, panel.planes, out);
+}
+
+template <int kVectors>
+EDGEML_INLINE void multiply_row(__m512i& acc0, __m512i& acc1, const act_t* word, __m512i w0, __m512i w1) {
+  const __m512i x = broadcast_word(word);
+  acc0 = _mm512_dpbusd_epi32(acc0, x, w0);
+  if constexpr (kVectors == 2) acc1 = _mm512_dpbusd_epi32(acc1, x, w1);
+}
+
+template <int kRows, int kVectors, class Pixels, int... kRow, int... kI>
+EDGEML_INLINE void compute_tile(const QS8GemmArgs& args, const Pixels& pixels, const Panel& panel, act_t* out,
+                                Indices<kRow...> rows, Indices<kI...>) {
+  const __m512i bias[2] = {_mm512_loadu_si512(panel.bias), _mm512_loadu_si512(panel.bias + 16)};
+  __m512i acc[kRows * kVectors] = {bias[kI % kVectors]...};
+  const std::int8_t* w = panel.weights;
+  const std::int32_t* end = args.group_offset + args.k_groups;
+  for (const std::int32_t* offset = args.group_offset; offset != end; ++offset, w += kStepBytes) {
+    const __m512i w0 = _mm512_loadu_si512(w);
+    const __m512i w1 = kVectors == 2 ? _mm512_loadu_si512(w + 64) : w0;
+    (multiply_row<kVectors>(acc[kRow * kVectors], acc[kRow * kVectors + kVectors - 1], pixels.word(kRow, *offset), w0,
+                            w1),
+     ...);
+  }
+  finish_tile<kRows, kVectors>(args, acc, panel, out, rows);
+}
+
+template <int kRows, int kVectors, class Pixels>
+__attribute__((noinline)) void tile(const QS8GemmArgs& args, const Pixels& pixels, const Panel& panel, act_t* out) {
+  compute_tile<kRows, kVectors>(args, pixels, panel, out, MakeIndices<kRows>{}, MakeIndices<kRows * kVectors>{});
+}
+
+template <class Pixels>
+using TileFn = void (*)(const QS8GemmArgs&, const Pixels&, const Panel&, act_t*);
+
+template <class Pixels, int kVectors, int... kI>
+inline TileFn<Pixels> tile_of(int rows, Indices<kI...>) {
+  static constexpr TileFn<Pixels> kTiles[] = {&tile<kI + 1, kVectors, Pixels>...};
+  return kTiles[rows - 1];
+}
+
+template <class Pixels>
+inline void run_tile(const QS8GemmArgs& args, const Pixels& pixels, const Panel& panel, std::int32_t pixel, int rows) {
+  const auto fn = panel.planes > 4 ? tile_of<Pixels, 2>(rows, MakeIndices<kTilePixels>{})
+                                   : tile_of<Pixels, 1>(rows, MakeIndices<kTilePixels>{});
+  fn(args, pixels, panel, panel.out + pixel * args.out_pixel_step);
+}
+
+// Pixels [begin, begin + rows) of one panel.
+void compute(const QS8GemmArgs& args, const Panel& panel, std::int32_t begin, int rows) {
+  std::int32_t y = begin / args.out_w;
+  std::int32_t x = begin % args.out_w;
+  const act_t* first = args.in + std::int64_t{y} * args.in_row_step + std::int64_t{x} * args.in_col_step;
+  const bool one_run = x + rows <= args.out_w || args.in_row_step == std::int64_t{args.out_w} * args.in_col_step;
+  if (args.in_col_step == 4 && one_run) {
+    run_tile(args, AdjacentPixels{first}, panel, begin, rows);
+    return;
+  }
+  ScatteredPixels pixels;
+  for (int i = 0; i < rows; ++i) {
+    pixels.pixel[i] = args.in + std::int64_t{y} * args.in_row_step + std::int64_t{x} * args.in_col_step;
+    if (++x == args.out_w) {
+      x = 0;
+      ++y;
+    }
+  }
+  run_tile(args, pixels, panel, begin, rows);
+}
+
+// One pixel: several panels at a time, so that enough sums are under way to hide the latency of the dot product.
+template <int... kPanel>
+EDGEML_INLINE void gemv(const QS8GemmArgs& args, const act_t* x, std::int32_t first_panel, Indices<kPanel...>) {
+  const std::int64_t panel_bytes = std::int64_t{args.k_groups} * kStepBytes;
+  const Panel panels[] = {panel_of(args, first_panel + kPanel)...};
+  __m512i acc[][2] = {{_mm512_loadu_si512(panels[kPanel].bias), _mm512_loadu_si512(panels[kPanel].bias + 16)}...};
+  const std::int8_t* w = panels[0].weights;
+  for (std::int32_t g = 0; g < args.k_groups; ++g, w += kStepBytes) {
+    const __m512i word = broadcast_word(x + args.group_offset[g]);
+    ((acc[kPanel][0] = _mm512_dpbusd_epi32(acc[kPanel][0], word, _mm512_loadu_si512(w + kPanel * panel_bytes)),
+      acc[kPanel][1] = _mm512_dpbusd_epi32(acc[kPanel][1], word, _mm512_loadu_si512(w + kPanel * panel_bytes + 64))),
+     ...);
+  }
+  const std::int64_t pixel = args.pixel_begin * args.out_pixel_step;
+  (finish_tile<1, 2>(args, acc[kPanel], panels[kPanel], panels[kPanel].out + pixel, Indices<0>{}), ...);
+}
+
+void run_one_pixel(const QS8GemmArgs& args) {
+  const std::int32_t p = args.pixel_begin;
+  const act_t* x =
+      args.in + std::int64_t{p / args.out_w} * args.in_row_step + std::int64_t{p % args.out_w} * args.in_col_step;
+  std::int32_t panel = args.panel_begin;
+  for (; panel + kGemvPanels <= args.panel_end; panel += kGemvPanels) gemv(args, x, panel, MakeIndices<kGemvPanels>{});
+  for (; panel < args.panel_end; ++panel) gemv(args, x, panel, Indices<0>{});
+}
+
+}  // namespace
+
+void qs8_gemm_12x32c4_avx512vnni(const QS8GemmArgs& args) noexcept {
+  const std::int32_t pixels = args.pixel_end - args.pixel_begin;
+  if (pixels == 1) {
+    run_one_pixel(args);
+    return;
+  }
+  // Tiles of equal height, give or take one pixel: 49 pixels are 10 + 10 + 10 + 10 + 9.
+  const std::int32_t tiles = (pixels + kTilePixels - 1) / kTilePixels;
+  for (std::int32_t index = args.panel_begin; index < args.panel_end; ++index) {
+    const Panel panel = panel_of(args, index);
+    std::int32_t begin = args.pixel_begin;
+    for (std::int32_t t = 0; t < tiles; ++t) {
+      const int rows = pixels / tiles + (t < pixels % tiles ? 1 : 0);
+      compute(args, panel, begin, rows);
+      begin += rows;
+    }
+  }
+}
+
+}  // namespace edgeml::kernels
