@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes a batch of messages into the store: one transaction, in which a repeated message changes nothing.
+
+Whatever the order, the repetitions and the number of collectors, the windows, roll-ups and books come out the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from edgeml.fleet.received import Received, Rejected
+from edgeml.fleet.store import tables as t
+from edgeml.fleet.store.quarantine import quarantine
+from edgeml.fleet.store.rollup import RollUp, RollUpKey
+from edgeml.fleet.store.statements import count_up, insert_new
+from edgeml.telemetry.messages import HOLES_MAX, Ack, Birth, Event, LastWill, Report, Window
+from edgeml.telemetry.topics import Topic
+
+SEQS_PER_ACK_MAX: Final = 4 * HOLES_MAX  # how far a batch moves contiguous_upto at most; the next one goes on
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AckTo:
+    """An ack and where it goes; valid once the transaction is committed."""
+
+    topic: Topic
+    ack: Ack
+
+
+def take_in(
+    connection: sa.Connection, messages: Iterable[Received | Rejected], *, now_s: int, period_s: int
+) -> list[AckTo]:
+    """Store a batch inside the caller's writing transaction; gives the acks to send after its commit.
+
+    `period_s` is the length of a roll-up period.
+    """
+    batch = [message for message in messages if isinstance(message, Received)]
+    rejected = [message for message in messages if isinstance(message, Rejected)]
+    batch, misfits = _apart_by_length(connection, batch)
+    device_ids = _device_ids(connection, batch, now_s)
+    _update_devices(connection, batch, device_ids, now_s)
+    _insert_events(connection, batch, device_ids)
+    acks = _insert_reports(connection, batch, device_ids, now_s=now_s, period_s=period_s)
+    quarantine(connection, [*rejected, *misfits], now_s)
+    return acks
+
+
+def _apart_by_length(connection: sa.Connection, batch: Sequence[Received]) -> tuple[list[Received], list[Rejected]]:
+    """Set apart reports with a vector that is not as long as its schema, where that is known: they are malformed."""
+    slots = slots_of_schemas(connection, {w.schema_id for r in batch for w in _windows(r)})
+    kept: list[Received] = []
+    misfits: list[Rejected] = []
+    for received in batch:
+        wrong = next(
+            (
+                f"window {window.seq} has {len(counts)} slots, its schema has {slots[window.schema_id]}"
+                for window, counts in zip(_windows(received), received.counts, strict=True)
+                if slots.get(window.schema_id, len(counts)) != len(counts)
+            ),
+            None,
+        )
+        if wrong is None:
+            kept.append(received)
+        else:
+            misfits.append(Rejected(topic=str(received.topic), payload=received.payload, reason=wrong))
+    return kept, misfits
+
+
+def slots_of_schemas(connection: sa.Connection, schema_ids: Iterable[bytes]) -> dict[bytes, int]:
+    """Vector length of each of these schemas that the store knows."""
+    query = sa.select(t.telemetry_schema.c.schema_id, t.telemetry_schema.c.slots)
+    rows = connection.execute(query.where(t.telemetry_schema.c.schema_id.in_(sorted(schema_ids))))
+    return {row.schema_id: row.slots for row in rows}
+
+
+def _windows(received: Received) -> tuple[Window, ...]:
+    return received.message.windows if isinstance(received.message, Report) else ()
+
+
+def _device_ids(connection: sa.Connection, batch: Sequence[Received], now_s: int) -> dict[tuple[str, str], int]:
+    names = sorted({(r.topic.tenant, r.topic.device) for r in batch})
+    rows = [
+        {
+            "tenant": tenant,
+            "name": name,
+            "first_seen_s": now_s,
+            "last_seen_s": now_s,
+            "online": True,
+            "epsilon_spent_micro": 0,
+            "epsilon_budget_micro": 0,
+        }
+        for tenant, name in names
+    ]
+    insert_new(connection, t.device, rows)
+    query = sa.select(t.device.c.id, t.device.c.tenant, t.device.c.name)
+    query = query.where(sa.tuple_(t.device.c.tenant, t.device.c.name).in_(names))
+    return {(row.tenant, row.name): row.id for row in connection.execute(query)}
+
+
+def _update_devices(
+    connection: sa.Connection, batch: Sequence[Received], device_ids: Mapping[tuple[str, str], int], now_s: int
+) -> None:
+    """Identity, budget and sign of life; the last message of the batch counts."""
+    changes: dict[int, dict[str, Any]] = {}
+    for received in batch:
+        change = changes.setdefault(device_ids[received.topic.tenant, received.topic.device], {})
+        message = received.message
+        if isinstance(message, LastWill):
+            change["online"] = False
+            continue
+        if not received.retained:
+            change |= {"online": True, "last_seen_s": now_s}
+        if isinstance(message, Birth):
+            same = ("edgeml_version", "isa", "model_id", "schema_id", "model_name")
+            change |= {name: getattr(message, name) for name in same}
+        elif isinstance(message, Report):
+            change["epsilon_spent_micro"] = message.epsilon_spent_micro
+            change["epsilon_budget_micro"] = message.epsilon_budget_micro
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}  # rows that change the same columns share a statement
+    for device_id, change in sorted(changes.items()):
+        if change:
+            alike.setdefault(tuple(sorted(change)), []).append({"row": device_id} | change)
+    for rows in alike.values():
+        connection.execute(sa.update(t.device).where(t.device.c.id == sa.bindparam("row")), rows)
+
+
+def _insert_events(
+    connection: sa.Connection, batch: Sequence[Received], device_ids: Mapping[tuple[str, str], int]
+) -> None:
+    rows = [
+        {
+            "device_id": device_ids[received.topic.tenant, received.topic.device],
+            "digest": hashlib.sha256(received.payload).digest()[:16],
+            "kind": received.message.kind,
+            "time_s": received.message.time,
+            "detail": received.message.detail,
+        }
+        for received in batch
+        if isinstance(received.message, Event)
+    ]
+    insert_new(connection, t.event, rows)
+
+
+def _insert_reports(
+    connection: sa.Connection,
+    batch: Sequence[Received],
+    device_ids: Mapping[tuple[str, str], int],
+    *,
+    now_s: int,
+    period_s: int,
+) -> list[AckTo]:
+    reports: dict[tuple[int, bytes], list[tuple[Received, Report]]] = {}
+    for received in batch:
+        if isinstance(received.message, Report):
+            key = (device_ids[received.topic.tenant, received.topic.device], received.message.epoch)
+            reports.setdefault(key, []).append((received, received.message))
+    if not reports:
+        return []
+    epochs = _lock_epochs(connection, sorted(reports))
+    gained = _insert_windows(connection, reports, epochs, now_s=now_s, period_s=period_s)
+    changes, acks = [], []
+    for key, items in reports.items():
+        row = epochs[key]
+        contiguous_upto, above = _contiguous(connection, row, gained.get(row.id, []))
+        changes.append(
+            {
+                "row": row.id,
+                "produced": max(row.produced, *(report.produced for _, report in items)),
+                "spool_from": max(row.spool_from, *(report.spool_from for _, report in items)),
+                "stored": row.stored + len(gained.get(row.id, [])),
+                "contiguous_upto": contiguous_upto,
+            }
+        )
+        ack = Ack(epoch=key[1], contiguous_upto=contiguous_upto, holes=above[:HOLES_MAX])
+        topic = items[0][0].topic
+        acks.append(AckTo(topic=Topic(tenant=topic.tenant, device=topic.device, channel="ack"), ack=ack))
+    connection.execute(sa.update(t.epoch).where(t.epoch.c.id == sa.bindparam("row")), changes)
+    return acks
+
+
+def _lock_epochs(connection: sa.Connection, keys: Sequence[tuple[int, bytes]]) -> dict[tuple[int, bytes], sa.Row[Any]]:
+    rows = [
+        {"device_id": d, "epoch": e, "produced": 0, "spool_from": 1, "stored": 0, "contiguous_upto": 0} for d, e in keys
+    ]
+    insert_new(connection, t.epoch, rows)
+    query = sa.select(t.epoch).where(sa.tuple_(t.epoch.c.device_id, t.epoch.c.epoch).in_(keys))
+    locked = connection.execute(query.order_by(t.epoch.c.id).with_for_update())
+    return {(row.device_id, row.epoch): row for row in locked}
+
+
+def _insert_windows(
+    connection: sa.Connection,
+    reports: Mapping[tuple[int, bytes], Sequence[tuple[Received, Report]]],
+    epochs: Mapping[tuple[int, bytes], sa.Row[Any]],
+    *,
+    now_s: int,
+    period_s: int,
+) -> dict[int, list[int]]:
+    """Insert what is not there yet and roll up exactly that; gives the seqs that each epoch row gained."""
+    offered: dict[tuple[int, int], tuple[int, Window, Counts]] = {}
+    repeated = 0
+    for (device_id, epoch), items in reports.items():
+        epoch_id = epochs[device_id, epoch].id
+        for received, report in items:
+            for window, counts in zip(report.windows, received.counts, strict=True):
+                repeated += (epoch_id, window.seq) in offered
+                offered.setdefault((epoch_id, window.seq), (device_id, window, counts))
+    known = slots_of_schemas(connection, {window.schema_id for _, window, _ in offered.values()})
+    rows = [
+        _window_row(epoch_id, device_id, window, now_s)
+        | {"state": t.ROLLED_UP if window.schema_id in known else t.WAITING}
+        for (epoch_id, _), (device_id, window, _) in offered.items()
+    ]
+    inserted = insert_new(connection, t.window, rows, t.window.c.epoch_id, t.window.c.seq)
+    rollup = RollUp()
+    gained: dict[int, list[int]] = {}
+    for row in inserted:
+        device_id, window, counts = offered[row.epoch_id, row.seq]
+        gained.setdefault(row.epoch_id, []).append(row.seq)
+        if window.schema_id in known:
+            rollup.add(_rollup_key(device_id, window, period_s), counts, merged=window.merged)
+    rollup.write(connection)
+    count_up(connection, t.counter, "windows_repeated", repeated + len(offered) - len(inserted))
+    return gained
+
+
+def _rollup_key(device_id: int, window: Window, period_s: int) -> RollUpKey:
+    return RollUpKey(
+        device_id=device_id,
+        period_start_s=window.start - window.start % period_s,
+        model_id=window.model_id,
+        schema_id=window.schema_id,
+        noise_numerator=window.noise_scale.numerator,
+        noise_denominator=window.noise_scale.denominator,
+    )
+
+
+def _window_row(epoch_id: int, device_id: int, window: Window, now_s: int) -> dict[str, Any]:
+    return {
+        "epoch_id": epoch_id,
+        "seq": window.seq,
+        "device_id": device_id,
+        "model_id": window.model_id,
+        "schema_id": window.schema_id,
+        "start_s": window.start,
+        "end_s": window.end,
+        "packed_counts": window.packed_counts,
+        "noise_numerator": window.noise_scale.numerator,
+        "noise_denominator": window.noise_scale.denominator,
+        "merged": window.merged,
+        "epsilon_micro": window.epsilon_micro,
+        "received_s": now_s,
+    }
+
+
+def _contiguous(connection: sa.Connection, row: sa.Row[Any], gained: Sequence[int]) -> tuple[int, tuple[int, ...]]:
+    """Highest seq up to which all windows of an epoch are stored, and the stored ones above it."""
+    upto: int = row.contiguous_upto
+    if row.stored == upto:  # until this batch none were stored above
+        seqs: Sequence[int] = sorted(gained)[:SEQS_PER_ACK_MAX]
+    else:
+        query = sa.select(t.window.c.seq).where(t.window.c.epoch_id == row.id, t.window.c.seq > upto)
+        seqs = connection.execute(query.order_by(t.window.c.seq).limit(SEQS_PER_ACK_MAX)).scalars().all()
+    run = 0
+    while run < len(seqs) and seqs[run] == upto + 1 + run:
+        run += 1
+    return upto + run, tuple(seqs[run:])

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The changes, in the order of their numbers; a released one is never edited."""

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables of the store. Times are unix seconds (`_s`), epsilon is in micro-epsilon, vectors are little-endian int64.
+
+Nothing here is particular to SQLite. A change needs a migration beside the others; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+# INTEGER PRIMARY KEY is SQLite's rowid; a rowid table takes rows in far faster than one ordered by a long key.
+ROW_ID: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+WAITING, ROLLED_UP, REFUSED = range(3)  # window.state: schema unknown; in the roll-up; not as long as its schema says
+
+metadata: Final = sa.MetaData()
+
+device: Final = sa.Table(
+    "device",
+    metadata,
+    sa.Column("id", ROW_ID, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("first_seen_s", sa.BigInteger, nullable=False),
+    sa.Column("last_seen_s", sa.BigInteger, nullable=False),
+    sa.Column("online", sa.Boolean, nullable=False),
+    sa.Column("edgeml_version", sa.Text),  # this and the next four: of the last birth
+    sa.Column("isa", sa.Text),
+    sa.Column("model_id", sa.LargeBinary),
+    sa.Column("schema_id", sa.LargeBinary),
+    sa.Column("model_name", sa.Text),
+    sa.Column("epsilon_spent_micro", sa.BigInteger, nullable=False),  # this and the next: of the last report
+    sa.Column("epsilon_budget_micro", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("tenant", "name", name="device_name"),
+)
+
+epoch: Final = sa.Table(
+    "epoch",
+    metadata,
+    sa.Column("id", ROW_ID, primary_key=True),
+    sa.Column("device_id", sa.BigInteger, sa.ForeignKey("device.id"), nullable=False),
+    sa.Column("epoch", sa.LargeBinary, nullable=False),
+    sa.Column("produced", sa.BigInteger, nullable=False),
+    sa.Column("spool_from", sa.BigInteger, nullable=False),
+    sa.Column("stored", sa.BigInteger, nullable=False),  # windows of this epoch in the store
+    sa.Column("contiguous_upto", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("device_id", "epoch", name="epoch_of_device"),
+)
+
+window: Final = sa.Table(
+    "window",
+    metadata,
+    sa.Column("id", ROW_ID, primary_key=True),
+    sa.Column("epoch_id", sa.BigInteger, sa.ForeignKey("epoch.id"), nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("device_id", sa.BigInteger, nullable=False),  # of the epoch; here so that a roll-up needs no join
+    sa.Column("model_id", sa.LargeBinary, nullable=False),
+    sa.Column("schema_id", sa.LargeBinary, nullable=False),
+    sa.Column("start_s", sa.BigInteger, nullable=False),
+    sa.Column("end_s", sa.BigInteger, nullable=False),
+    sa.Column("packed_counts", sa.LargeBinary, nullable=False),  # varints as they came (wire.md, section 4)
+    sa.Column("noise_numerator", sa.BigInteger, nullable=False),
+    sa.Column("noise_denominator", sa.BigInteger, nullable=False),
+    sa.Column("merged", sa.BigInteger, nullable=False),
+    sa.Column("epsilon_micro", sa.BigInteger, nullable=False),
+    sa.Column("received_s", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.SmallInteger, nullable=False),
+    sa.UniqueConstraint("epoch_id", "seq", name="window_once"),
+)
+sa.Index(
+    "window_waiting",
+    window.c.schema_id,
+    sqlite_where=window.c.state == WAITING,
+    postgresql_where=window.c.state == WAITING,
+)
+
+# Sum of all windows of one device, model and noise scale that start in one period.
+rollup: Final = sa.Table(
+    "rollup",
+    metadata,
+    sa.Column("id", ROW_ID, primary_key=True),
+    sa.Column("device_id", sa.BigInteger, sa.ForeignKey("device.id"), nullable=False),
+    sa.Column("model_id", sa.LargeBinary, nullable=False),
+    sa.Column("schema_id", sa.LargeBinary, nullable=False),
+    sa.Column("period_start_s", sa.BigInteger, nullable=False),
+    sa.Column("noise_numerator", sa.BigInteger, nullable=False),
+    sa.Column("noise_denominator", sa.BigInteger, nullable=False),
+    sa.Column("windows", sa.BigInteger, nullable=False),
+    sa.Column("releases", sa.BigInteger, nullable=False),  # sum of `merged`: each brought its own noise
+    sa.Column("counts", sa.LargeBinary, nullable=False),
+    sa.Column("tested", sa.Boolean, nullable=False),  # the drift rows of this period know this sum
+    sa.UniqueConstraint(
+        *("device_id", "period_start_s", "model_id", "schema_id", "noise_numerator", "noise_denominator"),
+        name="rollup_once",
+    ),
+)
+sa.Index(
+    "rollup_untested",
+    rollup.c.tested,
+    sqlite_where=sa.text("NOT tested"),
+    postgresql_where=sa.text("NOT tested"),
+)
+
+drift: Final = sa.Table(
+    "drift",
+    metadata,
+    sa.Column("device_id", sa.BigInteger, sa.ForeignKey("device.id"), primary_key=True),
+    sa.Column("period_start_s", sa.BigInteger, primary_key=True),
+    sa.Column("model_id", sa.LargeBinary, primary_key=True),
+    sa.Column("schema_id", sa.LargeBinary, primary_key=True),
+    sa.Column("feature", sa.Integer, primary_key=True),  # position in the schema
+    sa.Column("samples", sa.Double, nullable=False),
+    sa.Column("statistic", sa.Double, nullable=False),
+    sa.Column("degrees", sa.Integer, nullable=False),
+    sa.Column("p_value", sa.Double, nullable=False),
+    sa.Column("psi", sa.Double, nullable=False),
+    sa.Column("js", sa.Double, nullable=False),
+)
+
+telemetry_schema: Final = sa.Table(
+    "telemetry_schema",
+    metadata,
+    sa.Column("schema_id", sa.LargeBinary, primary_key=True),
+    sa.Column("slots", sa.Integer, nullable=False),  # length of a window vector
+    sa.Column("document", sa.LargeBinary, nullable=False),
+)
+
+model: Final = sa.Table(
+    "model",
+    metadata,
+    sa.Column("model_id", sa.LargeBinary, primary_key=True),
+    sa.Column("sha256", sa.LargeBinary, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("metadata", sa.Text, nullable=False),  # JSON as in the artifact
+    sa.Column("schema_id", sa.LargeBinary, sa.ForeignKey("telemetry_schema.schema_id")),
+    sa.Column("pushed_s", sa.BigInteger, nullable=False),
+)
+
+event: Final = sa.Table(
+    "event",
+    metadata,
+    sa.Column("id", ROW_ID, primary_key=True),
+    sa.Column("device_id", sa.BigInteger, sa.ForeignKey("device.id"), nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False),  # of the message: a repeat is the same event
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("time_s", sa.BigInteger, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.UniqueConstraint("device_id", "digest", name="event_once"),
+)
+
+alarm: Final = sa.Table(
+    "alarm",
+    metadata,
+    sa.Column("id", ROW_ID, primary_key=True),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("device_id", sa.BigInteger, sa.ForeignKey("device.id"), nullable=False),
+    sa.Column("since_s", sa.BigInteger, nullable=False),  # start of the first period that broke the rule
+    sa.Column("opened_s", sa.BigInteger, nullable=False),
+    sa.Column("closed_s", sa.BigInteger),
+    sa.Column("findings", sa.Text, nullable=False),  # JSON: features, worst first
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("playbook", sa.Text, nullable=False),
+)
+sa.Index(
+    "alarm_open_once",
+    alarm.c.rule,
+    alarm.c.device_id,
+    unique=True,
+    sqlite_where=alarm.c.closed_s.is_(None),
+    postgresql_where=alarm.c.closed_s.is_(None),
+)
+
+quarantine: Final = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("id", ROW_ID, primary_key=True),
+    sa.Column("received_s", sa.BigInteger, nullable=False),
+    sa.Column("topic", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),  # of the whole payload
+    sa.Column("payload", sa.LargeBinary, nullable=False),  # its beginning
+)
+
+# What the tables above cannot tell any more: rows that were refused, trimmed or repeated.
+counter: Final = sa.Table(
+    "counter",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
