@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "kernels/qs8_gemm/qs8_gemm.h"
+#include "kernels/requantize_avx512.h"
 
 namespace edgeml::kernels {
 namespace {
@@ -33,29 +34,6 @@ template <int... kI>
 using Indices = std::integer_sequence<int, kI...>;
 template <int kN>
 using MakeIndices = std::make_integer_sequence<int, kN>;
-
-// 16 channels, from f32 product to words. Results are clamped from above before the conversion, which would wrap, and
-// from below by the saturating packs and a byte maximum.
-struct Epilogue {
-  __m512 hi;
-  __m512i zero_point;  // s16
-  __m512i lo;          // u8, stored domain
-
-  explicit Epilogue(const OutputRange& range)
-      : hi(_mm512_set1_ps(range.hi)),
-        zero_point(_mm512_set1_epi16(static_cast<short>(range.zero_point))),
-        lo(_mm512_set1_epi8(static_cast<char>(static_cast<std::int32_t>(range.lo) + range.zero_point))) {}
-
-  EDGEML_INLINE __m512i round(__m512i acc, __m512 multiplier) const {
-    return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(acc), multiplier), hi));
-  }
-  // Rounded results of 4 pixels -> lane i holds the words of plane i.
-  EDGEML_INLINE __m512i pack(__m512i p0, __m512i p1, __m512i p2, __m512i p3) const {
-    const __m512i p01 = _mm512_adds_epi16(_mm512_packs_epi32(p0, p1), zero_point);
-    const __m512i p23 = _mm512_adds_epi16(_mm512_packs_epi32(p2, p3), zero_point);
-    return _mm512_max_epu8(_mm512_packus_epi16(p01, p23), lo);
-  }
-};
 
 // Words of pixels side by side in every plane: word i stands at base + offset + 4*i.
 struct AdjacentPixels {
@@ -132,15 +110,15 @@ EDGEML_INLINE void store_planes(const __m512i (&packed)[sizeof...(kGroup)], std:
 // Requantizes and stores vector kVector of all rows. words is where packed results go when they are stored one by one.
 template <int kRows, int kVectors, int kVector, int... kRow, int... kGroup>
 EDGEML_INLINE void finish(const QS8GemmArgs& args, const __m512i (&acc)[kRows * kVectors], const Panel& panel,
-                          act_t* out, const Epilogue& epilogue, bool whole_planes, std::uint32_t* words,
+                          act_t* out, const OutputRange512& range, bool whole_planes, std::uint32_t* words,
                           Indices<kRow...>, Indices<kGroup...> groups) {
   if (panel.planes <= 4 * kVector) return;
   const __m512 multiplier = _mm512_loadu_ps(panel.multiplier + 16 * kVector);
-  __m512i rounded[kRows < 4 ? 4 : kRows] = {epilogue.round(acc[kRow * kVectors + kVector], multiplier)...};
+  __m512i rounded[kRows < 4 ? 4 : kRows] = {round_512(acc[kRow * kVectors + kVector], multiplier, range)...};
   for (int i = kRows; i < 4; ++i) rounded[i] = _mm512_setzero_si512();
-  const __m512i packed[] = {epilogue.pack(rounded[group_begin(kGroup, kRows)], rounded[group_begin(kGroup, kRows) + 1],
-                                          rounded[group_begin(kGroup, kRows) + 2],
-                                          rounded[group_begin(kGroup, kRows) + 3])...};
+  const __m512i packed[] = {pack_512(rounded[group_begin(kGroup, kRows)], rounded[group_begin(kGroup, kRows) + 1],
+                                     rounded[group_begin(kGroup, kRows) + 2], rounded[group_begin(kGroup, kRows) + 3],
+                                     range)...};
   if (whole_planes) {
     store_planes<kRows>(packed, panel.planes - 4 * kVector, out + 4 * kVector * args.out_plane_step,
                         args.out_plane_step, groups);
@@ -153,12 +131,12 @@ template <int kRows, int kVectors, int... kRow>
 EDGEML_INLINE void finish_tile(const QS8GemmArgs& args, const __m512i (&acc)[kRows * kVectors], const Panel& panel,
                                act_t* out, Indices<kRow...> rows) {
   constexpr MakeIndices<(kRows + 3) / 4> kGroups;
-  const Epilogue epilogue(args.range);
+  const OutputRange512 range = broadcast_range_512(args.range);
   const bool whole_planes = kRows >= 4 && args.out_pixel_step == 4;
   alignas(64) std::uint32_t words[kVectors * ((kRows + 3) / 4) * 16];
-  finish<kRows, kVectors, 0>(args, acc, panel, out, epilogue, whole_planes, words, rows, kGroups);
+  finish<kRows, kVectors, 0>(args, acc, panel, out, range, whole_planes, words, rows, kGroups);
   if constexpr (kVectors == 2) {
-    finish<kRows, kVectors, 1>(args, acc, panel, out, epilogue, whole_planes, words, rows, kGroups);
+    finish<kRows, kVectors, 1>(args, acc, panel, out, range, whole_planes, words, rows, kGroups);
   }
   if (!whole_planes) store_words(args, words, kRows, panel.planes, out);
 }
