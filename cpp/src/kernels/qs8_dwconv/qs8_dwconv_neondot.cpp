@@ -43,7 +43,17 @@ struct Sums {
   int32x4_t pixel[kPixels];
 };
 
+struct Windows {
+  int8x16_t pixel[kPixels];
+};
+
 int8x16_t window(const Plane& plane, const act_t* word) { return vqtbl1q_s8(vld1q_s8(word), plane.taps_of_channels); }
+
+// The windows of 4 pixels whose first words are `step` bytes apart.
+Windows windows_at(const Plane& plane, const act_t* word, std::int32_t step) {
+  return {{window(plane, word), window(plane, word + step), window(plane, word + 2 * step),
+           window(plane, word + 3 * step)}};
+}
 
 // The window of taps that do not stand side by side; taps beyond the kernel repeat the last one, their weight is 0.
 int8x16_t dilated_window(const Plane& plane, const act_t* word, std::int32_t taps) {
@@ -55,7 +65,7 @@ int8x16_t dilated_window(const Plane& plane, const act_t* word, std::int32_t tap
   return vqtbl1q_s8(vreinterpretq_s8_s32(vld1q_s32(words)), plane.taps_of_channels);
 }
 
-void store(const Plane& plane, const Sums& sums, std::int32_t y, std::int32_t x) {
+[[gnu::always_inline]] inline void store(const Plane& plane, const Sums& sums, std::int32_t y, std::int32_t x) {
   const int8x16_t words =
       requantize_neon(sums.pixel[0], sums.pixel[1], sums.pixel[2], sums.pixel[3], plane.multiplier, plane.range);
   act_t* out = plane.args.out + (std::int64_t{y} * plane.args.out_w + x) * 4;
@@ -73,28 +83,31 @@ const act_t* first_word(const Plane& plane, std::int32_t row, std::int32_t x) {
   return plane.args.in + std::int64_t{row} * plane.args.in_row_step + std::int64_t{x} * plane.args.stride_w * 4;
 }
 
-// A column of 4 pixels, top to bottom, 3 rows and at most 4 columns of taps, stride 1 downwards.
-template <std::int32_t kStrideW>
+// The sums of 4 pixels plus the dots of their windows with one row of taps.
+Sums add(const Sums& sums, int8x16_t taps, const Windows& windows) {
+  return {{vdotq_s32(sums.pixel[0], taps, windows.pixel[0]), vdotq_s32(sums.pixel[1], taps, windows.pixel[1]),
+           vdotq_s32(sums.pixel[2], taps, windows.pixel[2]), vdotq_s32(sums.pixel[3], taps, windows.pixel[3])}};
+}
+
+// A column of 4 pixels, top to bottom, 3 rows and at most 4 columns of taps, stride 1, no dilation. Each row of windows
+// is the last row of one output, the middle one of the next, and the first of the one after that.
 void column_3_rows(const Plane& plane, std::int32_t x) {
-  const int8x16_t w0 = vld1q_s8(plane.args.weights);
-  const int8x16_t w1 = vld1q_s8(plane.args.weights + 16);
-  const int8x16_t w2 = vld1q_s8(plane.args.weights + 32);
-  const auto add = [&](int32x4_t sum, int8x16_t top, int8x16_t middle, int8x16_t bottom) {
-    return vdotq_s32(vdotq_s32(vdotq_s32(sum, w0, top), w1, middle), w2, bottom);
-  };
-  const auto at = [&](std::int32_t row, std::int32_t i) {
-    return window(plane, first_word(plane, row, x) + 4 * kStrideW * i);
-  };
-  int8x16_t top0 = at(0, 0), top1 = at(0, 1), top2 = at(0, 2), top3 = at(0, 3);
-  int8x16_t mid0 = at(1, 0), mid1 = at(1, 1), mid2 = at(1, 2), mid3 = at(1, 3);
+  const int8x16_t first_taps = vld1q_s8(plane.args.weights);
+  const int8x16_t middle_taps = vld1q_s8(plane.args.weights + 16);
+  const int8x16_t last_taps = vld1q_s8(plane.args.weights + 32);
+  const Sums bias{{plane.bias, plane.bias, plane.bias, plane.bias}};
+  const act_t* word = first_word(plane, 0, x);
+  const Windows top = windows_at(plane, word, 4);
+  word += plane.args.in_row_step;
+  const Windows second = windows_at(plane, word, 4);
+  Sums two_rows = add(add(bias, first_taps, top), middle_taps, second);
+  Sums one_row = add(bias, first_taps, second);
   for (std::int32_t y = 0; y < plane.args.out_h; ++y) {
-    const int8x16_t low0 = at(y + 2, 0), low1 = at(y + 2, 1), low2 = at(y + 2, 2), low3 = at(y + 2, 3);
-    store(plane,
-          {{add(plane.bias, top0, mid0, low0), add(plane.bias, top1, mid1, low1), add(plane.bias, top2, mid2, low2),
-            add(plane.bias, top3, mid3, low3)}},
-          y, x);
-    top0 = mid0, top1 = mid1, top2 = mid2, top3 = mid3;
-    mid0 = low0, mid1 = low1, mid2 = low2, mid3 = low3;
+    word += plane.args.in_row_step;
+    const Windows windows = windows_at(plane, word, 4);
+    store(plane, add(two_rows, last_taps, windows), y, x);
+    two_rows = add(one_row, middle_taps, windows);
+    one_row = add(bias, first_taps, windows);
   }
 }
 
@@ -106,12 +119,7 @@ void pixels_of_row(const Plane& plane, std::int32_t y, std::int32_t x) {
   for (std::int32_t ky = 0; ky < args.kernel_h; ++ky) {
     const act_t* word = first_word(plane, y * args.stride_h + ky * args.dilation_h, x);
     for (std::int32_t group = 0; group < plane.groups; ++group, w += 16, word += 16) {
-      const int8x16_t taps = vld1q_s8(w);
-      const std::int32_t step = 4 * args.stride_w;
-      sums.pixel[0] = vdotq_s32(sums.pixel[0], taps, window(plane, word));
-      sums.pixel[1] = vdotq_s32(sums.pixel[1], taps, window(plane, word + step));
-      sums.pixel[2] = vdotq_s32(sums.pixel[2], taps, window(plane, word + 2 * step));
-      sums.pixel[3] = vdotq_s32(sums.pixel[3], taps, window(plane, word + 3 * step));
+      sums = add(sums, vld1q_s8(w), windows_at(plane, word, 4 * args.stride_w));
     }
   }
   store(plane, sums, y, x);
@@ -148,7 +156,7 @@ void qs8_dwconv_neondot(const QS8DwconvArgs& args) noexcept {
   const bool side_by_side = args.dilation_w == 1 && args.stride_w <= kStrideMax;
   if (side_by_side && args.kernel_h == 3 && args.kernel_w <= 4 && args.stride_h == 1 && args.dilation_h == 1 &&
       args.stride_w == 1) {
-    for (std::int32_t x = 0; x < args.out_w; x += kPixels) column_3_rows<1>(plane, x);
+    for (std::int32_t x = 0; x < args.out_w; x += kPixels) column_3_rows(plane, x);
     return;
   }
   for (std::int32_t y = 0; y < args.out_h; ++y) {
