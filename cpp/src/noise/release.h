@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one way from raw to released counts.
+#pragma once
+
+#include <optional>
+
+#include "base/counts.h"
+#include "noise/byte_source.h"
+
+namespace edgeml {
+
+enum class ReleaseStatus {
+  done,
+  bad_scale,   // numerator or denominator outside 1..kNoiseScaleMax
+  no_entropy,  // the operating system gave no random bytes
+  overflow,    // a count with its noise does not fit into 64 bits
+};
+
+// Adds independent discrete Laplace noise to every count. `released` is set if and only if the status is `done`.
+ReleaseStatus release(const RawCounts& raw, NoiseScale scale, ByteSource& source,
+                      std::optional<ReleasedCounts>& released);
+
+}  // namespace edgeml
