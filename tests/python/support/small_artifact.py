@@ -60,7 +60,9 @@ def every_operator(seed: int = 7, batch: int = 0) -> Content:
     q = b.node("quantize", [x], b.activation(INPUT_SHAPE, 0.03, -5))
     geometry = [1, 1, 1, 1, 1, 1, 1, 1]
     conv = b.node("conv2d", [q, *b.weights((5, 3, 3, 3), 5)], b.activation((5, 7, 6)), [*geometry, 1, -128, 100])
-    depthwise = b.node("depthwise_conv2d", [conv, *b.weights((3, 3, 5), 5)], b.activation((5, 7, 6)), [*geometry, -3, 127])
+    depthwise = b.node(
+        "depthwise_conv2d", [conv, *b.weights((3, 3, 5), 5)], b.activation((5, 7, 6)), [*geometry, -3, 127]
+    )
     added = b.node("add", [conv, depthwise, b.multiplier(0.75, -0.5)], b.activation((5, 7, 6), 0.07, -11), [-128, 127])
     average = b.multiplier(*(1.0 / n for n in range(1, 10)))
     pooled = b.node("average_pool2d", [added, average], b.activation((5, 4, 3)), [3, 3, 2, 2, 1, 1, 1, 1, -128, 127])

@@ -19,7 +19,7 @@ from edgeml.fleet.received import Received, Rejected
 from edgeml.fleet.store import tables as t
 from edgeml.fleet.store.quarantine import quarantine
 from edgeml.fleet.store.rollup import RollUp, RollUpKey
-from edgeml.fleet.store.statements import count_up, insert_new
+from edgeml.fleet.store.statements import count_up, insert_new, storable
 from edgeml.telemetry.messages import HOLES_MAX, Ack, Birth, Event, LastWill, Report, Window
 from edgeml.telemetry.topics import Topic
 
@@ -120,8 +120,8 @@ def _update_devices(
         if not received.retained:
             change |= {"online": True, "last_seen_s": now_s}
         if isinstance(message, Birth):
-            same = ("edgeml_version", "isa", "model_id", "schema_id", "model_name")
-            change |= {name: getattr(message, name) for name in same}
+            change |= {name: storable(getattr(message, name)) for name in ("edgeml_version", "isa", "model_name")}
+            change |= {"model_id": message.model_id, "schema_id": message.schema_id}
         elif isinstance(message, Report):
             change["epsilon_spent_micro"] = message.epsilon_spent_micro
             change["epsilon_budget_micro"] = message.epsilon_budget_micro
@@ -140,9 +140,9 @@ def _insert_events(
         {
             "device_id": device_ids[received.topic.tenant, received.topic.device],
             "digest": hashlib.sha256(received.payload).digest()[:16],
-            "kind": received.message.kind,
+            "kind": storable(received.message.kind),
             "time_s": received.message.time,
-            "detail": received.message.detail,
+            "detail": storable(received.message.detail),
         }
         for received in batch
         if isinstance(received.message, Event)

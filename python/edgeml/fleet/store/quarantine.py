@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from edgeml.fleet.store import tables as t
-from edgeml.fleet.store.statements import count_up
+from edgeml.fleet.store.statements import count_up, storable
 
 if TYPE_CHECKING:
     from edgeml.fleet.received import Rejected
 
 QUARANTINE_ROWS_MAX: Final = 1000
 QUARANTINE_PAYLOAD_BYTES_MAX: Final = 4096
+TEXT_CHARACTERS_MAX: Final = 500
 
 
 def quarantine(connection: sa.Connection, rejected: Sequence[Rejected], now_s: int) -> None:
@@ -25,8 +26,8 @@ def quarantine(connection: sa.Connection, rejected: Sequence[Rejected], now_s: i
     rows = [
         {
             "received_s": now_s,
-            "topic": _printable(one.topic),
-            "reason": _printable(one.reason),
+            "topic": storable(one.topic[:TEXT_CHARACTERS_MAX]),
+            "reason": storable(one.reason[:TEXT_CHARACTERS_MAX]),
             "bytes": len(one.payload),
             "payload": one.payload[:QUARANTINE_PAYLOAD_BYTES_MAX],
         }
@@ -36,8 +37,3 @@ def quarantine(connection: sa.Connection, rejected: Sequence[Rejected], now_s: i
     newest = sa.select(t.quarantine.c.id).order_by(t.quarantine.c.id.desc()).limit(QUARANTINE_ROWS_MAX)
     connection.execute(sa.delete(t.quarantine).where(t.quarantine.c.id.not_in(newest.scalar_subquery())))
     count_up(connection, t.counter, "messages_quarantined", len(rejected))
-
-
-def _printable(text: str) -> str:
-    """Text from outside as any database takes it: no NUL, no half characters, not long."""
-    return text[:500].encode("utf-8", "replace").decode().replace("\0", "�")

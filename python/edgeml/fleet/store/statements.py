@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one statement that SQLAlchemy writes differently per database: insert, and leave alone what is there."""
+"""Statements that several tables need: insert what is new, count up; and text that any database takes."""
 
 from __future__ import annotations
 
@@ -29,3 +29,8 @@ def count_up(connection: sa.Connection, table: sa.Table, name: str, by: int) -> 
     if by:
         insert_new(connection, table, [{"name": name, "value": 0}])
         connection.execute(sa.update(table).where(table.c.name == name).values(value=table.c.value + by))
+
+
+def storable(text: str) -> str:
+    """Text from outside as any database takes it: no NUL, no half characters."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
