@@ -38,6 +38,7 @@ struct Plane {
   __m512i taps;       // byte index of [pixel][channel][tap] relative to a quad's first word
   __m512i bias;       // of the 4 channels, in each lane
   __m512 multiplier;  // likewise
+  bool clamps;        // range is narrower than what a byte holds
   OutputRange512 range;
   std::int64_t quad_step;   // bytes of input from one quad of output pixels to the next
   std::int64_t group_step;  // bytes of input from one group of 4 taps to the next
@@ -49,13 +50,17 @@ EDGEML_INLINE __m512i broadcast_weights(const std::int8_t* weights) {
 }
 
 Plane plane_of(const QS8DwconvArgs& args) {
-  alignas(64) std::uint8_t taps[64];
-  for (int i = 0; i < 64; ++i) {
-    taps[i] = static_cast<std::uint8_t>((i / 16 * args.stride_w + i % 4 * args.dilation_w) * 4 + i / 4 % 4);
-  }
-  return {_mm512_load_si512(taps),
+  const __m512i pixel = _mm512_set_epi32(12, 12, 12, 12, 8, 8, 8, 8, 4, 4, 4, 4, 0, 0, 0, 0);
+  const __m512i channel = _mm512_broadcast_i32x4(_mm_setr_epi32(0x00000000, 0x01010101, 0x02020202, 0x03030303));
+  // Each 32-bit element holds the indices of 4 taps; none is above 63, so the sums do not carry.
+  const __m512i taps =
+      _mm512_add_epi32(_mm512_add_epi32(_mm512_mullo_epi32(pixel, _mm512_set1_epi32(args.stride_w * 0x01010101)),
+                                        _mm512_set1_epi32(args.dilation_w * 0x0c080400)),
+                       channel);
+  return {taps,
           _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(args.bias))),
           _mm512_broadcast_f32x4(_mm_loadu_ps(args.multiplier)),
+          clamps(args.range),
           broadcast_range_512(args.range),
           std::int64_t{kQuadPixels} * args.stride_w * 4,
           std::int64_t{4} * args.dilation_w * 4,
@@ -70,9 +75,10 @@ EDGEML_INLINE __m512i load_taps(const act_t* in, const Plane& plane) {
 template <int kQuads, int... kQuad>
 EDGEML_INLINE void finish(const __m512i (&acc)[kQuads], const Plane& plane, std::int32_t pixels, act_t* out,
                           Indices<kQuad...>) {
-  __m512i rounded[kStripQuads] = {round_512(acc[kQuad], plane.multiplier, plane.range)...};
+  __m512i rounded[kStripQuads] = {round_512(acc[kQuad], plane.multiplier)...};
   for (int q = kQuads; q < kStripQuads; ++q) rounded[q] = _mm512_setzero_si512();
-  const __m512i packed = pack_512(rounded[0], rounded[1], rounded[2], rounded[3], plane.range);
+  __m512i packed = pack_512(rounded[0], rounded[1], rounded[2], rounded[3], plane.range);
+  if (plane.clamps) packed = clamp_512(packed, plane.range);
   // Word (pixel i of quad q) stands at lane i, place q: transpose.
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   const __m512i words = _mm512_permutexvar_epi32(order, packed);
@@ -138,8 +144,8 @@ __attribute__((noinline)) void strip(const QS8DwconvArgs& args, const Plane& pla
   }
 }
 
-// Steps too wide for one load of a quad.
-void any_step(const QS8DwconvArgs& args) {
+// Steps too wide for one load of a quad, and multipliers that round_512 does not take.
+void one_by_one(const QS8DwconvArgs& args) {
   const std::int32_t groups = (args.kernel_w + 3) / 4;
   for (std::int32_t y = 0; y < args.out_h; ++y) {
     for (std::int32_t x = 0; x < args.out_w; ++x) {
@@ -165,11 +171,11 @@ void any_step(const QS8DwconvArgs& args) {
 }  // namespace
 
 void qs8_dwconv_avx512vnni(const QS8DwconvArgs& args) noexcept {
-  if (3 * (args.stride_w + args.dilation_w) >= kLoadWords) {
-    any_step(args);
+  const Plane plane = plane_of(args);
+  if (3 * (args.stride_w + args.dilation_w) >= kLoadWords || !all_below_one_512(plane.multiplier)) {
+    one_by_one(args);
     return;
   }
-  const Plane plane = plane_of(args);
   constexpr std::int32_t kStripPixels = kStripQuads * kQuadPixels;
   for (std::int32_t x = 0; x < args.out_w; x += kStripPixels) {
     const std::int32_t pixels = args.out_w - x < kStripPixels ? args.out_w - x : kStripPixels;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// qs8_gemm_12x32c4_avx512vnni: up to 12 pixels x 32 channels, output channels in lanes. Contract: qs8_gemm.h.
+// qs8_gemm_8x32c4_avx512vnni: up to 8 pixels x 32 channels, output channels in lanes. Contract: qs8_gemm.h.
 //
 //   w, packed   [n/32][k/4][32 channels][4 bytes]   zmm  2       one depth word of the panel
 //   x           one word of each pixel, broadcast   zmm  1       u8: the unsigned operand of vpdpbusd
-//   acc         12 pixels x 2 vectors               zmm  24      16 channels each, starts at the bias
+//   acc         8 pixels x 2 vectors                zmm  16      16 channels each, starts at the bias
 //
 // vpackssdw and vpackuswb work in 128-bit lanes of 4 channels: three of them turn the vectors of 4 pixels into one
 // whose lane i is the 4 pixels of plane i, which is C4P without a shuffle.
@@ -22,7 +22,7 @@
 namespace edgeml::kernels {
 namespace {
 
-constexpr int kTilePixels = 12;
+constexpr int kTilePixels = 8;
 constexpr int kPanelChannels = 32;
 constexpr int kStepBytes = kPanelChannels * 4;  // of one depth word of a panel
 constexpr int kGemvPanels = 4;
@@ -52,16 +52,24 @@ struct Panel {
   const std::int8_t* weights;
   const std::int32_t* bias;
   const float* multiplier;
-  std::int32_t planes;  // that exist, 1..8
   act_t* out;           // plane 0 of the panel, pixel 0
+  std::int32_t planes;  // that exist, 1..8
+  bool fast[2];         // per vector of 16 channels: round_512 takes its multipliers
+  bool clamps;          // range is narrower than what a byte holds
+  OutputRange512 range;
 };
 
 Panel panel_of(const QS8GemmArgs& args, std::int32_t index) {
   const std::int32_t planes = (args.channels + 3) / 4 - index * (kPanelChannels / 4);
+  const float* multiplier = args.multiplier + std::int64_t{index} * kPanelChannels;
   return {args.weights + std::int64_t{index} * args.k_groups * kStepBytes,
-          args.bias + std::int64_t{index} * kPanelChannels, args.multiplier + std::int64_t{index} * kPanelChannels,
+          args.bias + std::int64_t{index} * kPanelChannels,
+          multiplier,
+          args.out + std::int64_t{index} * (kPanelChannels / 4) * args.out_plane_step,
           planes < kPanelChannels / 4 ? planes : kPanelChannels / 4,
-          args.out + std::int64_t{index} * (kPanelChannels / 4) * args.out_plane_step};
+          {all_below_one_512(_mm512_loadu_ps(multiplier)), all_below_one_512(_mm512_loadu_ps(multiplier + 16))},
+          clamps(args.range),
+          broadcast_range_512(args.range)};
 }
 
 EDGEML_INLINE __m512i broadcast_word(const act_t* word) {
@@ -73,16 +81,24 @@ EDGEML_INLINE __m512i broadcast_word(const act_t* word) {
 // First pixel of a group of 4; the last group of a tile moves back so that it is whole.
 constexpr int group_begin(int group, int rows) { return 4 * group + 4 <= rows || rows < 4 ? 4 * group : rows - 4; }
 
-// Any output layout, any number of rows: a word at a time. packed: [vector][group of 4 pixels][4 planes][4 pixels].
+// Any output layout, any number of rows: a word at a time. packed: [group of 4 pixels][4 planes][4 pixels].
 __attribute__((noinline)) void store_words(const QS8GemmArgs& args, const std::uint32_t* packed, int rows,
                                            std::int32_t planes, act_t* out) {
-  const int groups = (rows + 3) / 4;
   for (std::int32_t plane = 0; plane < planes; ++plane) {
     for (int row = 0; row < rows; ++row) {
-      const int group = row / 4;
-      const std::uint32_t* word =
-          packed + (plane / 4 * groups + group) * 16 + plane % 4 * 4 + (row - group_begin(group, rows));
+      const std::uint32_t* word = packed + row / 4 * 16 + plane * 4 + (row - group_begin(row / 4, rows));
       __builtin_memcpy(out + plane * args.out_plane_step + row * args.out_pixel_step, word, 4);
+    }
+  }
+}
+
+// One vector of sums of all rows with the scalar definition, for multipliers that round_512 does not take.
+__attribute__((noinline)) void store_requantized(const QS8GemmArgs& args, const std::int32_t* sums,
+                                                 const float* multiplier, int rows, std::int32_t planes, act_t* out) {
+  for (std::int32_t channel = 0; channel < 4 * planes && channel < 16; ++channel) {
+    for (int row = 0; row < rows; ++row) {
+      out[channel / 4 * args.out_plane_step + row * args.out_pixel_step + channel % 4] =
+          requantize(sums[row * 16 + channel], multiplier[channel], args.range);
     }
   }
 }
@@ -107,23 +123,32 @@ EDGEML_INLINE void store_planes(const __m512i (&packed)[sizeof...(kGroup)], std:
   store_plane<kRows, 3>(packed, out + 3 * plane_step, groups);
 }
 
-// Requantizes and stores vector kVector of all rows. words is where packed results go when they are stored one by one.
-template <int kRows, int kVectors, int kVector, int... kRow, int... kGroup>
-EDGEML_INLINE void finish(const QS8GemmArgs& args, const __m512i (&acc)[kRows * kVectors], const Panel& panel,
-                          act_t* out, const OutputRange512& range, bool whole_planes, std::uint32_t* words,
-                          Indices<kRow...>, Indices<kGroup...> groups) {
-  if (panel.planes <= 4 * kVector) return;
-  const __m512 multiplier = _mm512_loadu_ps(panel.multiplier + 16 * kVector);
-  __m512i rounded[kRows < 4 ? 4 : kRows] = {round_512(acc[kRow * kVectors + kVector], multiplier, range)...};
+// Requantizes and stores one vector of channels of all rows.
+template <int kRows, int kVector, int... kRow, int... kGroup>
+EDGEML_INLINE void finish_vector(const QS8GemmArgs& args, const __m512i (&acc)[kRows], const Panel& panel, act_t* out,
+                                 Indices<kRow...>, Indices<kGroup...> groups) {
+  const float* multiplier = panel.multiplier + 16 * kVector;
+  const std::int32_t planes = panel.planes - 4 * kVector;  // more than 4 count as 4
+  out += 4 * kVector * args.out_plane_step;
+  if (!panel.fast[kVector]) [[unlikely]] {
+    std::int32_t sums[kRows * 16];
+    (_mm512_storeu_si512(sums + kRow * 16, acc[kRow]), ...);
+    store_requantized(args, sums, multiplier, kRows, planes, out);
+    return;
+  }
+  const __m512 m = _mm512_loadu_ps(multiplier);
+  __m512i rounded[kRows < 4 ? 4 : kRows] = {round_512(acc[kRow], m)...};
   for (int i = kRows; i < 4; ++i) rounded[i] = _mm512_setzero_si512();
-  const __m512i packed[] = {pack_512(rounded[group_begin(kGroup, kRows)], rounded[group_begin(kGroup, kRows) + 1],
-                                     rounded[group_begin(kGroup, kRows) + 2], rounded[group_begin(kGroup, kRows) + 3],
-                                     range)...};
-  if (whole_planes) {
-    store_planes<kRows>(packed, panel.planes - 4 * kVector, out + 4 * kVector * args.out_plane_step,
-                        args.out_plane_step, groups);
+  __m512i packed[] = {pack_512(rounded[group_begin(kGroup, kRows)], rounded[group_begin(kGroup, kRows) + 1],
+                               rounded[group_begin(kGroup, kRows) + 2], rounded[group_begin(kGroup, kRows) + 3],
+                               panel.range)...};
+  if (panel.clamps) ((packed[kGroup] = clamp_512(packed[kGroup], panel.range)), ...);
+  if (kRows >= 4 && args.out_pixel_step == 4) {
+    store_planes<kRows>(packed, planes, out, args.out_plane_step, groups);
   } else {
-    (_mm512_storeu_si512(words + (kVector * sizeof...(kGroup) + kGroup) * 16, packed[kGroup]), ...);
+    std::uint32_t words[sizeof...(kGroup) * 16];
+    (_mm512_storeu_si512(words + kGroup * 16, packed[kGroup]), ...);
+    store_words(args, words, kRows, planes < 4 ? planes : 4, out);
   }
 }
 
@@ -131,14 +156,11 @@ template <int kRows, int kVectors, int... kRow>
 EDGEML_INLINE void finish_tile(const QS8GemmArgs& args, const __m512i (&acc)[kRows * kVectors], const Panel& panel,
                                act_t* out, Indices<kRow...> rows) {
   constexpr MakeIndices<(kRows + 3) / 4> kGroups;
-  const OutputRange512 range = broadcast_range_512(args.range);
-  const bool whole_planes = kRows >= 4 && args.out_pixel_step == 4;
-  alignas(64) std::uint32_t words[kVectors * ((kRows + 3) / 4) * 16];
-  finish<kRows, kVectors, 0>(args, acc, panel, out, range, whole_planes, words, rows, kGroups);
-  if constexpr (kVectors == 2) {
-    finish<kRows, kVectors, 1>(args, acc, panel, out, range, whole_planes, words, rows, kGroups);
-  }
-  if (!whole_planes) store_words(args, words, kRows, panel.planes, out);
+  const __m512i first[] = {acc[kRow * kVectors]...};
+  finish_vector<kRows, 0>(args, first, panel, out, rows, kGroups);
+  if (kVectors == 1 || panel.planes <= 4) return;
+  const __m512i second[] = {acc[kRow * kVectors + kVectors - 1]...};
+  finish_vector<kRows, 1>(args, second, panel, out, rows, kGroups);
 }
 
 template <int kVectors>
@@ -186,25 +208,40 @@ inline void run_tile(const QS8GemmArgs& args, const Pixels& pixels, const Panel&
   fn(args, pixels, panel, panel.out + pixel * args.out_pixel_step);
 }
 
-// Pixels [begin, begin + rows) of one panel.
-void compute(const QS8GemmArgs& args, const Panel& panel, std::int32_t begin, int rows) {
-  std::int32_t y = begin / args.out_w;
-  std::int32_t x = begin % args.out_w;
-  const act_t* first = args.in + std::int64_t{y} * args.in_row_step + std::int64_t{x} * args.in_col_step;
-  const bool one_run = x + rows <= args.out_w || args.in_row_step == std::int64_t{args.out_w} * args.in_col_step;
-  if (args.in_col_step == 4 && one_run) {
-    run_tile(args, AdjacentPixels{first}, panel, begin, rows);
+// Walks over the output pixels of a call, and over where their input words are.
+struct Cursor {
+  std::int32_t out_w;
+  std::int32_t y, x;
+
+  // Rows that follow each other without a gap are one row.
+  Cursor(const QS8GemmArgs& args, std::int32_t pixel)
+      : out_w(args.in_row_step == std::int64_t{args.out_w} * args.in_col_step ? args.pixel_end : args.out_w),
+        y(pixel / out_w),
+        x(pixel % out_w) {}
+  const act_t* input(const QS8GemmArgs& args) const {
+    return args.in + std::int64_t{y} * args.in_row_step + std::int64_t{x} * args.in_col_step;
+  }
+  void advance(std::int32_t pixels) {
+    x += pixels;
+    while (x >= out_w) {
+      x -= out_w;
+      ++y;
+    }
+  }
+};
+
+// The next `rows` pixels of one panel; pixel is the first one's number.
+void compute(const QS8GemmArgs& args, const Panel& panel, Cursor cursor, std::int32_t pixel, int rows) {
+  if (args.in_col_step == 4 && cursor.x + rows <= cursor.out_w) {
+    run_tile(args, AdjacentPixels{cursor.input(args)}, panel, pixel, rows);
     return;
   }
   ScatteredPixels pixels;
   for (int i = 0; i < rows; ++i) {
-    pixels.pixel[i] = args.in + std::int64_t{y} * args.in_row_step + std::int64_t{x} * args.in_col_step;
-    if (++x == args.out_w) {
-      x = 0;
-      ++y;
-    }
+    pixels.pixel[i] = cursor.input(args);
+    cursor.advance(1);
   }
-  run_tile(args, pixels, panel, begin, rows);
+  run_tile(args, pixels, panel, pixel, rows);
 }
 
 // One pixel: several panels at a time, so that enough sums are under way to hide the latency of the dot product.
@@ -225,9 +262,7 @@ EDGEML_INLINE void gemv(const QS8GemmArgs& args, const act_t* x, std::int32_t fi
 }
 
 void run_one_pixel(const QS8GemmArgs& args) {
-  const std::int32_t p = args.pixel_begin;
-  const act_t* x =
-      args.in + std::int64_t{p / args.out_w} * args.in_row_step + std::int64_t{p % args.out_w} * args.in_col_step;
+  const act_t* x = Cursor(args, args.pixel_begin).input(args);
   std::int32_t panel = args.panel_begin;
   for (; panel + kGemvPanels <= args.panel_end; panel += kGemvPanels) gemv(args, x, panel, MakeIndices<kGemvPanels>{});
   for (; panel < args.panel_end; ++panel) gemv(args, x, panel, Indices<0>{});
@@ -235,21 +270,25 @@ void run_one_pixel(const QS8GemmArgs& args) {
 
 }  // namespace
 
-void qs8_gemm_12x32c4_avx512vnni(const QS8GemmArgs& args) noexcept {
+void qs8_gemm_8x32c4_avx512vnni(const QS8GemmArgs& args) noexcept {
   const std::int32_t pixels = args.pixel_end - args.pixel_begin;
   if (pixels == 1) {
     run_one_pixel(args);
     return;
   }
-  // Tiles of equal height, give or take one pixel: 49 pixels are 10 + 10 + 10 + 10 + 9.
+  // Tiles of equal height, give or take one pixel: 50 pixels are 8 + 7 + 7 + 7 + 7 + 7 + 7.
   const std::int32_t tiles = (pixels + kTilePixels - 1) / kTilePixels;
+  const int height = pixels / tiles;
+  const std::int32_t taller = pixels % tiles;
   for (std::int32_t index = args.panel_begin; index < args.panel_end; ++index) {
     const Panel panel = panel_of(args, index);
-    std::int32_t begin = args.pixel_begin;
+    Cursor cursor(args, args.pixel_begin);
+    std::int32_t pixel = args.pixel_begin;
     for (std::int32_t t = 0; t < tiles; ++t) {
-      const int rows = pixels / tiles + (t < pixels % tiles ? 1 : 0);
-      compute(args, panel, begin, rows);
-      begin += rows;
+      const int rows = height + (t < taller ? 1 : 0);
+      compute(args, panel, cursor, pixel, rows);
+      cursor.advance(rows);
+      pixel += rows;
     }
   }
 }
