@@ -100,15 +100,21 @@ void column_3_rows(const Plane& plane, std::int32_t x) {
   const Windows top = windows_at(plane, word, 4);
   word += plane.args.in_row_step;
   const Windows second = windows_at(plane, word, 4);
-  Sums two_rows = add(add(bias, first_taps, top), middle_taps, second);
-  Sums one_row = add(bias, first_taps, second);
-  for (std::int32_t y = 0; y < plane.args.out_h; ++y) {
+  Sums a = add(add(bias, first_taps, top), middle_taps, second);
+  Sums b = add(bias, first_taps, second);
+  const auto finish_row = [&](Sums& two_rows, Sums& one_row, std::int32_t y) {
     word += plane.args.in_row_step;
     const Windows windows = windows_at(plane, word, 4);
     store(plane, add(two_rows, last_taps, windows), y, x);
-    two_rows = add(one_row, middle_taps, windows);
-    one_row = add(bias, first_taps, windows);
+    one_row = add(one_row, middle_taps, windows);  // now it has two rows
+    two_rows = add(bias, first_taps, windows);     // and this one
+  };
+  std::int32_t y = 0;
+  for (; y + 2 <= plane.args.out_h; y += 2) {  // twice, with changed roles: no register is copied
+    finish_row(a, b, y);
+    finish_row(b, a, y + 1);
   }
+  if (y < plane.args.out_h) finish_row(a, b, y);
 }
 
 // 4 pixels of a row, any window of taps side by side.
