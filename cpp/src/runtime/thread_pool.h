@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Threads that share the tiles of one node at a time. The caller works too; workers sleep on a futex between runs.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+namespace edgeml {
+
+class ThreadPool {
+ public:
+  // A task: what to do with tile `index`, on behalf of thread `thread` [0, threads).
+  using Task = void (*)(void* context, std::int32_t index, std::int32_t thread);
+
+  // threads >= 1, the caller included; threads - 1 workers are started.
+  explicit ThreadPool(std::int32_t threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  std::int32_t threads() const noexcept { return static_cast<std::int32_t>(workers_.size()) + 1; }
+
+  // Between begin_run() and end_run() workers that have nothing to do spin for a moment before they sleep.
+  void begin_run() noexcept { running_.store(true, std::memory_order_relaxed); }
+  void end_run() noexcept { running_.store(false, std::memory_order_relaxed); }
+
+  // Runs task(context, index, thread) for every index in [0, count) and returns when all are done; what they wrote is
+  // visible then. No allocation, no lock. One caller at a time.
+  void parallel_for(std::int32_t count, Task task, void* context) noexcept;
+
+ private:
+  void work(std::int32_t thread) noexcept;
+  bool run_one(std::int32_t thread) noexcept;
+
+  // Tiles of the current job that nobody has claimed, in the low half; the job's number in the high half, so that a
+  // worker that looks late can never claim a tile of a newer job by an old job's count.
+  std::atomic<std::uint64_t> unclaimed_{0};
+  std::atomic<Task> task_{nullptr};
+  std::atomic<void*> context_{nullptr};
+  std::atomic<std::int32_t> unfinished_{0};
+  std::atomic<std::uint32_t> wake_{0};  // changes when there is something new to look at
+  std::atomic<bool> running_{false};
+  std::atomic<bool> stop_{false};
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace edgeml
