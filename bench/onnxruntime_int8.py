@@ -74,7 +74,9 @@ def interleave(calls: dict[str, Callable[[], Any]], seconds: float) -> dict[str,
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--calibration", type=Path, required=True, help=".npz with one array, by the input's name or `x`")
+    parser.add_argument(
+        "--calibration", type=Path, required=True, help=".npz with one array, by the input's name or `x`"
+    )
     parser.add_argument("--samples", type=int, default=20, help="calibration samples for ONNX Runtime's quantizer")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=20.0)
@@ -96,7 +98,9 @@ def main() -> int:
     os.sched_setaffinity(0, cpus)
     sessions = {"edgeml int8": edgeml.InferenceSession(artifact.to_bytes(), threads=args.threads), **peers}
     feed = {name: x[:1].copy()}
-    times = interleave({label: (lambda s=session: s.run(None, feed)) for label, session in sessions.items()}, args.seconds)
+    times = interleave(
+        {label: (lambda s=session: s.run(None, feed)) for label, session in sessions.items()}, args.seconds
+    )
     median_ms = {label: float(np.median(values)) * 1e3 for label, values in times.items()}
     best_int8 = min(value for label, value in median_ms.items() if label.startswith("onnxruntime int8"))
     report = {

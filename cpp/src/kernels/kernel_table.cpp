@@ -41,9 +41,9 @@ KernelTable choose_kernels(const CpuFeatures& features, Isa best) {
     if (static_cast<int>(isa) >= static_cast<int>(best)) isas.push_back(isa);
   }
   return {
-      choose_row<QS8GemmFn>(isas),         choose_row<QS8DwconvFn>(isas),        choose_row<QS8VaddFn>(isas),
-      choose_row<QS8RescaleFn>(isas),      choose_row<QS8AvgpoolFn>(isas),       choose_row<X8MaxpoolFn>(isas),
-      choose_row<X8LutFn>(isas),           choose_row<F32QS8QuantizeFn>(isas),   choose_row<QS8F32DequantizeFn>(isas),
+      choose_row<QS8GemmFn>(isas),    choose_row<QS8DwconvFn>(isas),      choose_row<QS8VaddFn>(isas),
+      choose_row<QS8RescaleFn>(isas), choose_row<QS8AvgpoolFn>(isas),     choose_row<X8MaxpoolFn>(isas),
+      choose_row<X8LutFn>(isas),      choose_row<F32QS8QuantizeFn>(isas), choose_row<QS8F32DequantizeFn>(isas),
       choose_row<QS8SoftmaxFn>(isas),
   };
 }

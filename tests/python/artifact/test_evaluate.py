@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-
 from edgeml.artifact.evaluate import evaluate, requantize
+
 from edgeml.artifact.model import Graph, Node, Tensor
 
 S8, F32, S32, U32 = (np.dtype(d) for d in (np.int8, np.float32, np.int32, np.uint32))
@@ -34,7 +34,9 @@ def f32(value: Fraction) -> Fraction:
 
 def test_requantize_equals_exact_arithmetic() -> None:
     rng = np.random.default_rng(1)
-    accs = np.concatenate([rng.integers(-(2**31), 2**31, 200), rng.integers(-5000, 5000, 400), [0, 2**24 + 1, -(2**31), 2**31 - 1]])
+    accs = np.concatenate(
+        [rng.integers(-(2**31), 2**31, 200), rng.integers(-5000, 5000, 400), [0, 2**24 + 1, -(2**31), 2**31 - 1]]
+    )
     for acc in accs:
         multiplier = np.float32(rng.choice([0.5, 0.25, 2**-10, float(rng.uniform(1e-4, 0.1)), 3.0]))
         lo, hi = sorted(rng.integers(-128, 128, 2).tolist())
@@ -50,7 +52,9 @@ def single(op: str, attributes: list[int], x: Tensor, constants: list[np.ndarray
     return Graph(tuple(tensors), (node,), (0,), (len(tensors) - 1,))
 
 
-@pytest.mark.parametrize(("stride", "dilation", "groups"), [((1, 1), (1, 1), 1), ((2, 1), (1, 2), 1), ((1, 2), (1, 1), 2)])
+@pytest.mark.parametrize(
+    ("stride", "dilation", "groups"), [((1, 1), (1, 1), 1), ((2, 1), (1, 2), 1), ((1, 2), (1, 1), 2)]
+)
 def test_conv2d_equals_plain_loops(stride: tuple[int, int], dilation: tuple[int, int], groups: int) -> None:
     rng = np.random.default_rng(2)
     channels, out_channels, kernel, pads = 4, 6, (3, 2), (1, 0, 2, 1)
@@ -108,4 +112,6 @@ def test_softmax_as_int8_and_as_float() -> None:
 def test_quantize_sends_nan_to_the_zero_point_and_saturates() -> None:
     x = np.array([[np.nan, np.inf, -np.inf, 0.05, 0.15, -0.25]], np.float32)
     graph = single("quantize", [], Tensor("x", F32, (0, 6)), [], Tensor("y", S8, (0, 6), 0.1, 5))
-    assert evaluate(graph, {"x": x})["y"].tolist() == [[5, 127, -128, *(round(float(v / np.float32(0.1))) + 5 for v in x[0, 3:])]]
+    assert evaluate(graph, {"x": x})["y"].tolist() == [
+        [5, 127, -128, *(round(float(v / np.float32(0.1))) + 5 for v in x[0, 3:])]
+    ]

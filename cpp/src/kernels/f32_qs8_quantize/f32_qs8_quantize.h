@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// f32_qs8_quantize: float planes [channels][pixels] -> C4P. q = clamp(RNE(x / scale), -128 - Z, 127 - Z) + Z with a true
-// division; NaN -> Z. Bytes of absent channels in the last group are Z.
+// f32_qs8_quantize: float planes [channels][pixels] -> C4P. q = clamp(RNE(x / scale), -128 - Z, 127 - Z) + Z with a
+// true division; NaN -> Z. Bytes of absent channels in the last group are Z.
 #pragma once
 
 #include <cstdint>

@@ -25,9 +25,9 @@ struct QS8GemmArgs {
   std::int32_t in_row_step;          // bytes
   std::int32_t in_col_step;          // bytes
   const std::int8_t* weights;
-  const std::int32_t* bias;   // b'[c] = b[c] - (Z_x + kActOffset) * sum_k w[c,k]
-  const float* multiplier;    // normal, in [2^-32, 2^8), or 0 in the tail
-  std::int32_t channels;      // >= 1
+  const std::int32_t* bias;  // b'[c] = b[c] - (Z_x + kActOffset) * sum_k w[c,k]
+  const float* multiplier;   // normal, in [2^-32, 2^8), or 0 in the tail
+  std::int32_t channels;     // >= 1
   act_t* out;
   std::int64_t out_plane_step;  // bytes
   std::int64_t out_pixel_step;  // bytes

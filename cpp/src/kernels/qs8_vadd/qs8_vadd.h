@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// qs8_vadd: out[i] = requantize((a[i]-Za)*ma (+) (b[i]-Zb)*mb), each step rounded to f32, in that order (numerics.md, 5).
-// out may be a or b.
+// qs8_vadd: out[i] = requantize((a[i]-Za)*ma (+) (b[i]-Zb)*mb), each step rounded to f32, in that order (numerics.md,
+// 5). out may be a or b.
 #pragma once
 
 #include <cstdint>

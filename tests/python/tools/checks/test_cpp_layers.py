@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import pytest
-from checks import cpp_layers
 
+from checks import cpp_layers
 from support.fake_tree import use_tree
 
 

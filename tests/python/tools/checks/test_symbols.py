@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from checks import symbols, tables
 
+from checks import symbols, tables
 from support.needs import need_program
 
 KERNEL = """

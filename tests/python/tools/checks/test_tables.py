@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import pytest
-from checks import tables
 
+from checks import tables
 from support.fake_tree import use_tree
 
 ISAS = "EDGEML_ISA(fast, x86_64, f.fast)\nEDGEML_ISA(ref,  any,    true)\n"

@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import pytest
-from checks import texts
 
+from checks import texts
 from support.fake_tree import use_tree
 
 SPDX = f"# {texts.SPDX}\n"
