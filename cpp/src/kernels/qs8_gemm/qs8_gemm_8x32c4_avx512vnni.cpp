@@ -6,7 +6,8 @@
 //   acc         8 pixels x 2 vectors                zmm  16      16 channels each, starts at the bias
 //
 // vpackssdw and vpackuswb work in 128-bit lanes of 4 channels: three of them turn the vectors of 4 pixels into one
-// whose lane i is the 4 pixels of plane i, which is C4P without a shuffle.
+// whose lane i is the 4 pixels of plane i, which is C4P without a shuffle. Taller tiles (12 pixels, 24 accumulators)
+// are slower: one tile's requantization and the next one's products then no longer fit the reorder window together.
 #if !defined(__AVX512VNNI__) || !defined(__AVX512BW__) || !defined(__AVX512VL__)
 #error "built without -mavx512vnni: see cmake/isa_flags.cmake"
 #endif
