@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The books of wire.md, section 5: what each device produced, what is stored, and what nobody has: `unaccounted`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from edgeml.fleet.store import tables as t
+
+
+@dataclass(frozen=True, kw_only=True)
+class Book:
+    """Windows of one device, all its epochs together: produced = stored + waiting + unaccounted."""
+
+    tenant: str
+    device: str
+    produced: int
+    stored: int
+    waiting: int  # still on the device, by what it said last
+    unaccounted: int  # deleted on the device and not stored: must be 0
+
+
+def books(connection: sa.Connection) -> list[Book]:
+    """One book per device, by name."""
+    gone = _gone_windows(connection)
+    query = (
+        sa.select(t.device.c.id, t.device.c.tenant, t.device.c.name, t.epoch)
+        .join_from(t.device, t.epoch, t.epoch.c.device_id == t.device.c.id, isouter=True)
+        .order_by(t.device.c.tenant, t.device.c.name)
+    )
+    sums: dict[tuple[str, str], list[int]] = {}
+    for row in connection.execute(query):
+        entry = sums.setdefault((row.tenant, row.name), [0, 0, 0])
+        if row.produced is not None:
+            entry[0] += row.produced
+            entry[1] += row.stored
+            entry[2] += gone.get((row.device_id, row.epoch), 0)
+    return [
+        Book(
+            tenant=tenant,
+            device=name,
+            produced=produced,
+            stored=stored,
+            waiting=produced - stored - unaccounted,
+            unaccounted=unaccounted,
+        )
+        for (tenant, name), (produced, stored, unaccounted) in sums.items()
+    ]
+
+
+def _gone_windows(connection: sa.Connection) -> dict[tuple[int, bytes], int]:
+    """Unaccounted windows of the epochs that have any: seqs in (contiguous_upto, spool_from) that are not stored."""
+    between = sa.and_(
+        t.window.c.epoch_id == t.epoch.c.id,
+        t.window.c.seq > t.epoch.c.contiguous_upto,
+        t.window.c.seq < t.epoch.c.spool_from,
+    )
+    query = (
+        sa.select(t.epoch.c.device_id, t.epoch.c.epoch, t.epoch.c.contiguous_upto, t.epoch.c.spool_from)
+        .add_columns(sa.func.count(t.window.c.id).label("stored_between"))
+        .join_from(t.epoch, t.window, between, isouter=True)
+        .where(t.epoch.c.spool_from - 1 > t.epoch.c.contiguous_upto)
+        .group_by(t.epoch.c.id, t.epoch.c.device_id, t.epoch.c.epoch, t.epoch.c.contiguous_upto, t.epoch.c.spool_from)
+    )
+    return {
+        (row.device_id, row.epoch): row.spool_from - 1 - row.contiguous_upto - row.stored_between
+        for row in connection.execute(query)
+    }

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Brings the conclusions up to date with the windows: waiting ones rolled up, changed periods tested, alarms judged."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import sqlalchemy as sa
+
+from edgeml.fleet import drift
+from edgeml.fleet.alerts import Finding, Period, Rule, Verdict, judge, p_value_max
+from edgeml.fleet.store import tables as t
+from edgeml.fleet.store.engine import writing
+from edgeml.fleet.store.rollup import counts_of, roll_up_waiting
+from edgeml.fleet.store.statements import insert_new
+from edgeml.observe.schema import TelemetrySchema
+
+log: Final = logging.getLogger(__name__)
+
+PERIODS_PER_TRANSACTION: Final = 200
+PERIODS_BEHIND: Final = 50  # beyond open_after and close_after: late windows may fill older periods
+
+
+def evaluate(engine: sa.Engine, rules: Sequence[Rule], *, period_s: int, now_s: int) -> None:
+    """Do all that is due. Several processes may do it at once: each step is one transaction and may be repeated."""
+    more = True
+    while more:
+        with writing(engine) as connection:
+            more = roll_up_waiting(connection, period_s=period_s) > 0
+    more = True
+    while more:
+        with writing(engine) as connection:
+            more = test_changed_periods(connection)
+    with writing(engine) as connection:
+        judge_alarms(connection, rules, period_s=period_s, now_s=now_s)
+
+
+def test_changed_periods(connection: sa.Connection) -> bool:
+    """Test periods that gained windows since they were tested; gives whether there may be more."""
+    key = (t.rollup.c.device_id, t.rollup.c.period_start_s, t.rollup.c.model_id, t.rollup.c.schema_id)
+    due = connection.execute(sa.select(*key).where(~t.rollup.c.tested).distinct().limit(PERIODS_PER_TRANSACTION)).all()
+    if not due:
+        return False
+    query = sa.select(t.rollup, t.telemetry_schema.c.document).join(
+        t.telemetry_schema, t.telemetry_schema.c.schema_id == t.rollup.c.schema_id
+    )
+    same = sa.tuple_(*key).in_([tuple(row) for row in due])
+    parts: dict[tuple[Any, ...], list[sa.Row[Any]]] = defaultdict(list)
+    for row in connection.execute(query.where(same).order_by(t.rollup.c.id).with_for_update(of=t.rollup)):
+        parts[row.device_id, row.period_start_s, row.model_id, row.schema_id].append(row)
+    results = [row for period in parts.values() for row in _drift_rows(period)]
+    old = sa.tuple_(t.drift.c.device_id, t.drift.c.period_start_s, t.drift.c.model_id, t.drift.c.schema_id)
+    connection.execute(sa.delete(t.drift).where(old.in_(list(parts))))
+    if results:
+        connection.execute(sa.insert(t.drift), results)
+    connection.execute(sa.update(t.rollup).where(same).values(tested=True))
+    return True
+
+
+def _drift_rows(parts: Sequence[sa.Row[Any]]) -> list[dict[str, Any]]:
+    """Drift rows of one device, period and model; `parts` differ in their noise scale only."""
+    schema = schema_of(parts[0].document)
+    counts = np.sum([counts_of(part.counts) for part in parts], axis=0)
+    noise = drift.Noise.of_releases((p.noise_numerator, p.noise_denominator, p.releases) for p in parts)
+    samples = drift.samples_of(counts, features=len(schema.features))
+    rows = []
+    for index, feature in enumerate(schema.features):
+        begin, end = schema.offsets[index], schema.offsets[index + 1]
+        reference = np.asarray(feature.reference, dtype=np.int64)
+        found = drift.feature_drift(reference, counts[begin:end], samples=samples, noise=noise)
+        if found is not None:
+            rows.append(
+                {
+                    "device_id": parts[0].device_id,
+                    "period_start_s": parts[0].period_start_s,
+                    "model_id": parts[0].model_id,
+                    "schema_id": parts[0].schema_id,
+                    "feature": index,
+                    "samples": samples,
+                    "statistic": found.statistic,
+                    "degrees": found.degrees,
+                    "p_value": found.p_value,
+                    "psi": found.psi,
+                    "js": found.js,
+                }
+            )
+    return rows
+
+
+@lru_cache(maxsize=64)
+def schema_of(document: bytes) -> TelemetrySchema:
+    """Parse a schema of the store, once."""
+    return TelemetrySchema.from_bytes(document)
+
+
+def judge_alarms(connection: sa.Connection, rules: Sequence[Rule], *, period_s: int, now_s: int) -> None:
+    """Open and close alarms by the newest periods of every device."""
+    alarms = connection.execute(sa.select(t.alarm).where(t.alarm.c.closed_s.is_(None)).with_for_update()).all()
+    opened = {(alarm.rule, alarm.device_id): alarm for alarm in alarms}
+    devices = {row.id: row for row in connection.execute(sa.select(t.device))}
+    behind = PERIODS_BEHIND + max((max(rule.open_after, rule.close_after) for rule in rules), default=0)
+    known = finished_periods(connection, period_s=period_s, now_s=now_s, newest=behind)
+    features = {f.feature for periods in known.values() for period in periods for f in period.findings}
+    for rule in rules:
+        p_max = p_value_max(rule, features=sum(map(rule.covers, features)), devices=len(known), period_s=period_s)
+        for device_id, periods in known.items():
+            alarm = opened.get((rule.name, device_id))
+            verdict = judge(rule, periods, p_max, was_on=alarm is not None)
+            if alarm is None and verdict.on:
+                _open(connection, rule, devices[device_id], verdict, now_s)
+            elif alarm is not None and verdict.on:
+                _update(connection, alarm, verdict)
+            elif alarm is not None:
+                _close(connection, alarm, devices[device_id], now_s)
+
+
+def finished_periods(connection: sa.Connection, *, period_s: int, now_s: int, newest: int) -> dict[int, list[Period]]:
+    """Tested periods per device, ascending, without those that may still grow.
+
+    A period is over when a later one has begun on the device, or when it ended a period ago by the fleet's clock:
+    looking at a growing period again and again would find something sooner or later.
+    """
+    d = t.drift.c
+    rank = sa.func.dense_rank().over(partition_by=d.device_id, order_by=d.period_start_s.desc()).label("rank")
+    ranked = sa.select(d.device_id, d.period_start_s, d.model_id, d.schema_id, d.feature, d.p_value, d.psi, rank)
+    ranked_rows = ranked.subquery()
+    query = (
+        sa.select(ranked_rows, t.telemetry_schema.c.document)
+        .join(t.telemetry_schema, t.telemetry_schema.c.schema_id == ranked_rows.c.schema_id)
+        .where(ranked_rows.c.rank <= newest)
+        .order_by(ranked_rows.c.device_id, ranked_rows.c.period_start_s, ranked_rows.c.model_id, ranked_rows.c.feature)
+    )
+    grouped: dict[tuple[int, int, bytes], list[Finding]] = defaultdict(list)
+    for row in connection.execute(query):
+        if row.rank > 1 or row.period_start_s + 2 * period_s <= now_s:
+            name = schema_of(row.document).features[row.feature].name
+            finding = Finding(feature=name, p_value=row.p_value, psi=row.psi)
+            grouped[row.device_id, row.period_start_s, row.model_id].append(finding)
+    periods: dict[int, list[Period]] = defaultdict(list)
+    for (device_id, start_s, _), findings in grouped.items():
+        periods[device_id].append(Period(start_s=start_s, findings=tuple(findings)))
+    return dict(periods)
+
+
+def _open(connection: sa.Connection, rule: Rule, device: sa.Row[Any], verdict: Verdict, now_s: int) -> None:
+    new = {
+        "rule": rule.name,
+        "device_id": device.id,
+        "since_s": verdict.since_s,
+        "opened_s": now_s,
+        "findings": _findings(verdict),
+        "owner": rule.owner,
+        "playbook": rule.playbook,
+    }
+    insert_new(connection, t.alarm, [new])
+    worst = verdict.findings[0]
+    log.warning(
+        "alarm %s: %s/%s drifts since %d, %s p=%.2g psi=%.2f; owner %s, playbook %s",
+        *(rule.name, device.tenant, device.name, verdict.since_s, worst.feature, worst.p_value, worst.psi),
+        *(rule.owner, rule.playbook),
+    )
+
+
+def _update(connection: sa.Connection, alarm: sa.Row[Any], verdict: Verdict) -> None:
+    findings = _findings(verdict)
+    if alarm.findings != findings:
+        connection.execute(sa.update(t.alarm).where(t.alarm.c.id == alarm.id).values(findings=findings))
+
+
+def _close(connection: sa.Connection, alarm: sa.Row[Any], device: sa.Row[Any], now_s: int) -> None:
+    connection.execute(sa.update(t.alarm).where(t.alarm.c.id == alarm.id).values(closed_s=now_s))
+    log.warning("alarm %s: %s/%s is over", alarm.rule, device.tenant, device.name)
+
+
+def _findings(verdict: Verdict) -> str:
+    return json.dumps([asdict(finding) for finding in verdict.findings])
