@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from edgeml.artifact import Artifact
+from edgeml.artifact.evaluate import evaluate
 from edgeml.artifact.operators import OPERATORS
 from edgeml.artifact.writer import write
 from edgeml.errors import ArtifactError
-from support.small_artifact import every_operator
+from support.small_artifact import INPUT_SHAPE, every_operator
 
 
 def test_file_holds_what_was_written(tmp_path: Path) -> None:
@@ -41,6 +42,16 @@ def test_model_id_is_the_hash_of_the_file() -> None:
     artifact = Artifact.build(every_operator())
     assert artifact.model_id == hashlib.sha256(artifact.to_bytes()).digest()[:8]
     assert artifact.model_id != Artifact.build(every_operator(seed=8)).model_id
+
+
+def test_graph_of_a_loaded_artifact_can_be_evaluated(rng: np.random.Generator) -> None:
+    graph = Artifact.build(every_operator()).graph
+    outputs = evaluate(graph, {"t0": rng.normal(size=(2, *INPUT_SHAPE)).astype(np.float32)})
+    probabilities, shares, real = outputs.values()
+    assert probabilities.shape == (2, 6)
+    assert np.allclose(probabilities.sum(axis=1), 1)
+    assert shares.dtype == np.int8
+    assert real.shape == (2, 2, 4, 4)
 
 
 def test_failed_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

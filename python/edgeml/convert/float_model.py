@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Float `ir.Graph` -> ONNX model, and its execution by onnxruntime: for calibration, comparison and the tests of passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from edgeml.convert.float_node import canonical_opset
+from edgeml.errors import ConversionError
+from edgeml.ir import Graph, Node
+
+Array = npt.NDArray[Any]
+_IR_VERSION: Final = 8  # every onnxruntime that the package allows reads it
+
+
+def to_onnx(graph: Graph, outputs: Sequence[str]) -> onnx.ModelProto:
+    """The graph as an ONNX model with the named float32 tensors as outputs; fused activations become Clip nodes."""
+    nodes: list[onnx.NodeProto] = []
+    constants = {name: tensor.data for name, tensor in graph.tensors.items() if tensor.data is not None}
+    used: set[str] = set()
+    for node in graph.nodes:
+        inputs = list(node.inputs)
+        if node.op == "Reshape" and len(inputs) == 1:  # the form of passes/canonicalize_reshape.py
+            inputs.append(f"{node.output}/shape")
+            constants[inputs[-1]] = np.array([0, *graph.tensors[node.output].shape[1:]], dtype=np.int64)
+        used.update(inputs)
+        results = list(node.outputs)
+        if node.clamp is not None:
+            results[0] = f"{node.output}/unclamped"
+        nodes.append(node_proto(node, inputs, results))
+        if node.clamp is not None:
+            bounds = []
+            for side, value in zip(("low", "high"), node.clamp, strict=True):
+                bounds.append(f"{node.output}/{side}" if np.isfinite(value) else "")
+                if bounds[-1]:
+                    constants[bounds[-1]] = np.array(value, dtype=np.float32)
+                    used.add(bounds[-1])
+            nodes.append(helper.make_node("Clip", [results[0], *bounds], [node.output], name=f"{node.name}/clamp"))
+    initializers = [numpy_helper.from_array(np.asarray(constants[name]), name) for name in constants if name in used]
+    borders = [_value_info(graph, name) for name in graph.inputs]
+    results_info = [_value_info(graph, name) for name in outputs]
+    proto = helper.make_graph(nodes, graph.name or "graph", borders, results_info, initializers)
+    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", canonical_opset(graph))])
+    model.ir_version = max(_IR_VERSION, helper.find_min_ir_version_for(model.opset_import))
+    return model
+
+
+def node_proto(node: Node, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.NodeProto:
+    """A node as ONNX, with these names in the place of its own."""
+    proto = helper.make_node(node.op, inputs, outputs, name=node.name)
+    for name, value in node.attributes.items():
+        plain = numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
+        proto.attribute.append(helper.make_attribute(name, plain))
+    return proto
+
+
+def _value_info(graph: Graph, name: str) -> onnx.ValueInfoProto:
+    shape = graph.tensors[name].shape
+    dims = ["N" if axis == 0 and dim == 0 else dim for axis, dim in enumerate(shape)]
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, dims)
+
+
+class FloatModel:
+    """A float model that can be run: an ir.Graph with any of its float32 tensors as outputs, or an ONNX file's bytes."""
+
+    def __init__(self, model: onnx.ModelProto | bytes) -> None:
+        """Load a model. Raises ConversionError where onnxruntime cannot run it."""
+        data = model if isinstance(model, bytes) else model.SerializeToString()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # sums of float32 keep one order
+        options.log_severity_level = 4
+        try:
+            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise ConversionError(f"onnxruntime cannot run the float model: {str(error).splitlines()[0]}") from error
+        self.inputs = {value.name: value.shape for value in self._session.get_inputs()}
+        self.outputs = [value.name for value in self._session.get_outputs()]
+
+    def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """Outputs by name."""
+        try:
+            values = self._session.run(None, dict(feed))
+        except Exception as error:
+            raise ConversionError(f"onnxruntime cannot run the float model: {str(error).splitlines()[0]}") from error
+        return dict(zip(self.outputs, values, strict=True))

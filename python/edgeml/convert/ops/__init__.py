@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One file per operator: which ONNX operators become it, what it refuses, how it is quantized.
+
+`quantize` and `dequantize` stand at the borders of the graph and are emitted by edgeml.convert.quantizer; `depthwise_conv2d` is
+emitted by conv2d, `rescale` by softmax. They come from no ONNX operator of a float graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from edgeml.convert.float_node import unsupported
+from edgeml.convert.ops import (
+    add,
+    average_pool2d,
+    concat,
+    conv2d,
+    fully_connected,
+    lut,
+    max_pool2d,
+    pad,
+    reshape,
+    slice,  # noqa: A004 (the operator's name)
+    softmax,
+    transpose,
+)
+from edgeml.convert.ops.rule import OperatorRule, OutputRange
+from edgeml.errors import ConversionError
+from edgeml.ir import Graph, Node
+
+_FILES: Final = (
+    add,
+    average_pool2d,
+    concat,
+    conv2d,
+    fully_connected,
+    lut,
+    max_pool2d,
+    pad,
+    reshape,
+    slice,
+    softmax,
+    transpose,
+)
+RULES: Final[Mapping[str, OperatorRule]] = {name: file.RULE for file in _FILES for name in file.RULE.onnx}
+
+
+def rule_of(node: Node) -> OperatorRule:
+    """The rule of a node that `check_supported` has let pass."""
+    return RULES[node.op]
+
+
+def check_supported(graph: Graph) -> None:
+    """Refuse a graph, after the passes, that cannot be quantized.
+
+    Raises:
+        UnsupportedOperatorError: names operator, opset of the source, node, and a way out.
+        ConversionError: the batch does not stay on axis 0.
+    """
+    for node in graph.nodes:
+        if node.op not in RULES:
+            raise unsupported(node, graph, "is not supported", "replace it, or cut the model before it")
+        for name in filter(None, (*node.inputs, *node.outputs)):
+            tensor = graph.tensors[name]
+            if tensor.data is None and tensor.dtype != "float32":
+                raise unsupported(
+                    node, graph, f"works on {tensor.dtype} ({name!r})", "only float32 models can be quantized"
+                )
+            if tensor.data is None and (not tensor.shape or tensor.shape[0] != graph.batch):
+                raise ConversionError(
+                    f"node {node.name!r} ({node.op}) has {name!r} of shape {tensor.shape}, whose axis 0 is not the batch; "
+                    "keep the batch on axis 0"
+                )
+        RULES[node.op].check(node, graph)
+
+
+__all__ = ["RULES", "OperatorRule", "OutputRange", "check_supported", "rule_of"]

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ConvertOptions`: the choices of a conversion, checked on construction."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from edgeml.errors import UsageError
+
+RangeMethod = Literal["minmax", "percentile", "mse"]
+Io = Literal["float32", "int8"]
+PERCENTILE_MIN: Final = 50.0  # exclusive
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions:
+    """Options of `edgeml.convert`.
+
+    range_method: how the real range that 8 bits cover is taken from calibration: `minmax`, `percentile`, or `mse`, the range
+        with the least mean squared error of rounding and clipping.
+    percentile: for `percentile`, in (50, 100]: the share of values kept on each side of zero, in percent.
+    bias_correction: move biases so that the rounding of weights leaves the mean of every output channel where it was.
+    io: `float32` keeps the source model's inputs and outputs; `int8` exposes the quantized ones.
+
+    Raises:
+        UsageError: a value outside its range.
+    """
+
+    range_method: RangeMethod = "mse"
+    percentile: float = 99.99
+    bias_correction: bool = True
+    io: Io = "float32"
+
+    def __post_init__(self) -> None:
+        if self.range_method not in get_args(RangeMethod):
+            raise UsageError(f"range method {self.range_method!r} is not one of {', '.join(get_args(RangeMethod))}")
+        if not (math.isfinite(self.percentile) and PERCENTILE_MIN < self.percentile <= 100):
+            raise UsageError(f"percentile {self.percentile} is not above 50 and at most 100")
+        if self.io not in get_args(Io):
+            raise UsageError(f"io {self.io!r} is not one of {', '.join(get_args(Io))}")

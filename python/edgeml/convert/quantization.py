@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Float graph and statistics -> quantized graph: chooses scales, then lets each operator's rule emit its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edgeml.convert.calibration import Statistics
+from edgeml.convert.ops import rule_of
+from edgeml.convert.options import ConvertOptions
+from edgeml.convert.quantizer import Quantizer
+from edgeml.convert.ranges import choose_quantization
+from edgeml.ir import Graph, verify
+
+
+def quantize(graph: Graph, statistics: Mapping[str, Statistics], options: ConvertOptions) -> Graph:
+    """The quantized graph.
+
+    Raises:
+        ConversionError: a layer whose numbers do not fit the artifact's rules; the message names it.
+    """
+    means = {name: one.channel_mean for name, one in statistics.items()}
+    quantizer = Quantizer(graph, choose_quantization(graph, statistics, options), means, options)
+    for node in graph.nodes:
+        rule_of(node).quantize(node, quantizer)
+    quantized = quantizer.finish()
+    verify(quantized)
+    return quantized

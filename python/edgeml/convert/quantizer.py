@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Collects the quantized graph while the operator rules emit it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeml.convert.options import ConvertOptions
+from edgeml.errors import ConversionError
+from edgeml.ir import Graph, Node, QuantParams, Tensor
+
+Array = npt.NDArray[Any]
+MULTIPLIER_MIN: Final = 2.0**-32
+MULTIPLIER_MAX: Final = 2.0**8  # exclusive
+
+
+class Quantizer:
+    """The float graph, the chosen quantization of its activations, and the quantized tensors and nodes so far.
+
+    An int8 activation has the name of its float twin; at a float32 border of the graph it is `name/s8`.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        quant: Mapping[str, QuantParams],
+        channel_means: Mapping[str, Array],
+        options: ConvertOptions,
+    ) -> None:
+        self.graph = graph
+        self.options = options
+        self.channel_means = channel_means
+        self._quant = quant
+        self._tensors: dict[str, Tensor] = {}
+        self._nodes: list[Node] = []
+        self._begin()
+
+    def quant(self, name: str) -> QuantParams:
+        """Scale and zero point of an activation."""
+        return self._quant[name]
+
+    def s8(self, name: str) -> str:
+        """The name of the int8 tensor of an activation."""
+        border = name in self.graph.inputs or name in self.graph.outputs
+        return f"{name}/s8" if border and self.options.io == "float32" else name
+
+    def activation(self, name: str, shape: Sequence[int], quant: QuantParams) -> str:
+        """Add an int8 activation."""
+        self._tensors[name] = Tensor(name, tuple(shape), np.dtype(np.int8), quant=quant)
+        return name
+
+    def constant(self, stem: str, data: Array) -> str:
+        """Add a constant under an unused name."""
+        name, number = stem, 1
+        while name in self._tensors or name in self.graph.tensors:
+            number += 1
+            name = f"{stem}_{number}"
+        self._tensors[name] = Tensor.constant(name, np.ascontiguousarray(data))
+        return name
+
+    def emit(self, op: str, node: Node, inputs: Sequence[str], attributes: Mapping[str, int] | None = None) -> None:
+        """Add the node `op` that sets the int8 output of a float node."""
+        output = self.s8(node.output)
+        self.activation(output, self.graph.tensors[node.output].shape, self.quant(node.output))
+        self._nodes.append(Node(op, node.name, tuple(inputs), (output,), dict(attributes or {})))
+
+    def emit_internal(self, op: str, name: str, inputs: Sequence[str], output: str) -> None:
+        """Add a node whose output tensor was added before."""
+        self._nodes.append(Node(op, name, tuple(inputs), (output,), {}))
+
+    def emit_float(self, op: str, node: Node, inputs: Sequence[str]) -> None:
+        """Add the node `op` that sets the float32 graph output of a float node directly."""
+        self._tensors[node.output] = self.graph.tensors[node.output]
+        self._nodes.append(Node(op, node.name, tuple(inputs), (node.output,), {}))
+
+    def is_float_output(self, node: Node) -> bool:
+        """Whether a node sets a float32 graph output that no other node reads."""
+        border = self.options.io == "float32" and node.output in self.graph.outputs
+        return border and not self.graph.consumers(node.output)
+
+    def act_bounds(self, node: Node) -> dict[str, int]:
+        """`act_min` and `act_max` of a node's fused activation in the quantized domain of its output."""
+        quant = self.quant(node.output)
+        low, high = node.clamp if node.clamp is not None else (-np.inf, np.inf)
+        bounds = [np.rint(np.clip(v / quant.scale, -1e6, 1e6)) + quant.zero_point for v in (low, high)]
+        act_min, act_max = (int(np.clip(v, -128, 127)) for v in bounds)
+        return {"act_min": act_min, "act_max": act_max}
+
+    def multiplier(self, node: Node, values: Sequence[float]) -> str:
+        """A constant of multipliers; one below the format's bound is raised to it (it moves a result by < 2^-8).
+
+        Raises:
+            ConversionError: a multiplier is 2^8 or more: the output's range is tiny against the input's.
+        """
+        array = np.asarray(values, dtype=np.float32)
+        magnitude = np.maximum(np.abs(array), np.float32(MULTIPLIER_MIN))
+        if np.any(magnitude >= MULTIPLIER_MAX):
+            raise ConversionError(
+                f"node {node.name!r} ({node.op}) has an output range over 2^8 times smaller than its input's; "
+                "give calibration data in which it is not nearly constant"
+            )
+        return self.constant(f"{node.name}/multiplier", np.copysign(magnitude, array))
+
+    def finish(self) -> Graph:
+        """Add the float32 outputs and return the quantized graph."""
+        names = self.graph.outputs
+        if self.options.io == "float32":
+            for name in names:
+                if name not in self._tensors:
+                    self._tensors[name] = self.graph.tensors[name]
+                    self._nodes.append(Node("dequantize", f"{name}/dequantize", (self.s8(name),), (name,), {}))
+        return Graph(self.graph.name, self._tensors, tuple(self._nodes), self.graph.inputs, names)
+
+    def _begin(self) -> None:
+        for name in self.graph.inputs:
+            tensor = self.graph.tensors[name]
+            quantized = self.activation(self.s8(name), tensor.shape, self.quant(name))
+            if self.options.io == "float32":
+                self._tensors[name] = tensor
+                self._nodes.append(Node("quantize", f"{name}/quantize", (name,), (quantized,), {}))

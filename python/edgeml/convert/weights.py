@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Float weights and bias -> s8 weights, s32 bias and f32 multipliers, with the proof that int32 cannot overflow."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeml.convert.quantizer import MULTIPLIER_MAX, MULTIPLIER_MIN, Quantizer
+from edgeml.errors import ConversionError
+from edgeml.ir import Node, QuantParams
+
+Array = npt.NDArray[Any]
+ACCUMULATOR_MAX: Final = 2**31 - 1
+WEIGHT_MAX: Final = 127
+
+
+class QuantizedWeights(NamedTuple):
+    """w s8 [O, K] in [-127, 127]; bias s32 [O] at scale S_x*S_w; multiplier f32 [O]."""
+
+    w: Array
+    bias: Array
+    multiplier: Array
+
+
+def quantize_weights(weights: Array, bias: Array, x: QuantParams, y: QuantParams) -> QuantizedWeights:
+    """Per output channel: S_w = max|w| / 127, made larger until every rule of the artifact holds.
+
+    weights float [O, K], bias float [O]. The rules: 255*sum|w| + |b - Z_x*sum w| <= 2^31 - 1 and
+    2^-32 <= m = f32(f64(S_x)*f64(S_w)/f64(S_y)) < 2^8.
+
+    Raises:
+        ConversionError: a weight is not finite, or a multiplier is too large.
+    """
+    if not (np.all(np.isfinite(weights)) and np.all(np.isfinite(bias))):
+        raise ConversionError("a weight or bias is not finite; train the model again")
+    wide, wide_bias = weights.astype(np.float64), bias.astype(np.float64)
+    unit = y.scale / x.scale  # S_w at a multiplier of 1
+    scale = np.maximum(np.abs(wide).max(axis=1) / WEIGHT_MAX, MULTIPLIER_MIN * unit)
+    while True:
+        result = _at_scale(wide, wide_bias, scale, x, y)
+        fits = _fits(result, x.zero_point)
+        if np.all(fits):
+            break
+        scale = np.where(fits, scale, scale * 2)
+    if np.any(result.multiplier >= MULTIPLIER_MAX):
+        raise ConversionError("its output range is over 2^8 times smaller than its products")
+    return result
+
+
+def _at_scale(weights: Array, bias: Array, scale: Array, x: QuantParams, y: QuantParams) -> QuantizedWeights:
+    w = np.clip(np.rint(weights / scale[:, None]), -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
+    wide_bias = np.clip(np.rint(bias / (x.scale * scale)), -(2.0**40), 2.0**40)  # beyond int32: fails the proof
+    return QuantizedWeights(w, wide_bias.astype(np.int64), (x.scale * scale / y.scale).astype(np.float32))
+
+
+def _fits(result: QuantizedWeights, zero_point: int) -> Array:
+    w = result.w.astype(np.int64)
+    folded = np.abs(result.bias - zero_point * w.sum(axis=1))
+    in_int32: Array = np.abs(result.bias) <= ACCUMULATOR_MAX
+    fits: Array = in_int32 & (255 * np.abs(w).sum(axis=1) + folded <= ACCUMULATOR_MAX)
+    return fits & (result.multiplier >= MULTIPLIER_MIN)
+
+
+def layer_constants(
+    node: Node, quantizer: Quantizer, weights: Array, x_means: Array | None
+) -> tuple[QuantizedWeights, str, str]:
+    """Quantize a layer's weights [O, K]; returns them and the names of the bias and multiplier constants.
+
+    x_means float [O, K]: the mean of the input under each weight, for bias correction; None for no correction.
+    """
+    graph = quantizer.graph
+    bias_name = node.inputs[2] if len(node.inputs) > 2 else ""
+    bias = graph.constant(bias_name) if bias_name else np.zeros(len(weights))
+    x, y = quantizer.quant(node.inputs[0]), quantizer.quant(node.output)
+    assert bias is not None  # noqa: S101 (the rule's check has refused others)
+    try:
+        result = quantize_weights(weights, bias, x, y)
+        if x_means is not None and quantizer.options.bias_correction:
+            real_scale = result.multiplier.astype(np.float64) * y.scale / x.scale
+            error = weights - result.w * real_scale[:, None]
+            result = quantize_weights(weights, bias + (error * x_means).sum(axis=1), x, y)
+    except ConversionError as error:
+        raise ConversionError(f"node {node.name!r} ({node.op}) cannot be quantized: {error}") from error
+    bias_constant = quantizer.constant(f"{node.name}/bias_s32", result.bias.astype(np.int32))
+    return result, bias_constant, quantizer.constant(f"{node.name}/multiplier", result.multiplier)
