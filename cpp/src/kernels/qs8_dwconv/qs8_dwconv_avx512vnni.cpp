@@ -109,36 +109,57 @@ EDGEML_INLINE void any_window(const QS8DwconvArgs& args, const Plane& plane, con
   }
 }
 
-// Three rows of at most 4 taps, stride and dilation 1 downwards: each input row is permuted once and used three times.
+// The taps of one input row for all quads of a strip.
+template <int kQuads>
+struct RowTaps {
+  __m512i quad[kQuads];
+};
+
 template <int kQuads, int... kQuad>
+EDGEML_INLINE RowTaps<kQuads> load_row(const act_t* row, const Plane& plane, Indices<kQuad...>) {
+  return {{load_taps(row + kQuad * plane.quad_step, plane)...}};
+}
+
+// Three rows of at most 4 taps, no dilation downwards, stride 1 or 2: rows that two output rows share are permuted
+// once.
+template <int kQuads, int kStride, int... kQuad>
 EDGEML_INLINE void three_rows(const QS8DwconvArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
                               act_t* out, Indices<kQuad...> quads) {
   const __m512i w0 = broadcast_weights(args.weights);
   const __m512i w1 = broadcast_weights(args.weights + 16);
   const __m512i w2 = broadcast_weights(args.weights + 32);
-  __m512i top[kQuads] = {load_taps(in + kQuad * plane.quad_step, plane)...};
-  in += args.in_row_step;
-  __m512i middle[kQuads] = {load_taps(in + kQuad * plane.quad_step, plane)...};
-  for (std::int32_t y = 0; y < args.out_h; ++y) {
-    in += args.in_row_step;
-    const __m512i bottom[kQuads] = {load_taps(in + kQuad * plane.quad_step, plane)...};
-    __m512i acc[kQuads] = {_mm512_dpbusd_epi32(plane.bias, top[kQuad], w0)...};
-    ((acc[kQuad] = _mm512_dpbusd_epi32(acc[kQuad], middle[kQuad], w1)), ...);
-    ((acc[kQuad] = _mm512_dpbusd_epi32(acc[kQuad], bottom[kQuad], w2)), ...);
+  const std::int64_t step = args.in_row_step;
+  RowTaps<kQuads> top = load_row<kQuads>(in, plane, quads);
+  RowTaps<kQuads> middle = load_row<kQuads>(in + step, plane, quads);
+  in += 2 * step;
+  for (std::int32_t y = 0;; ++y) {
+    const RowTaps<kQuads> bottom = load_row<kQuads>(in, plane, quads);
+    __m512i acc[kQuads] = {_mm512_dpbusd_epi32(plane.bias, top.quad[kQuad], w0)...};
+    ((acc[kQuad] = _mm512_dpbusd_epi32(acc[kQuad], middle.quad[kQuad], w1)), ...);
+    ((acc[kQuad] = _mm512_dpbusd_epi32(acc[kQuad], bottom.quad[kQuad], w2)), ...);
     finish(acc, plane, pixels, out, quads);
+    if (y + 1 == args.out_h) return;
     out += std::int64_t{args.out_w} * 4;
-    ((top[kQuad] = middle[kQuad]), ...);
-    ((middle[kQuad] = bottom[kQuad]), ...);
+    if constexpr (kStride == 1) {
+      top = middle;
+      middle = bottom;
+    } else {
+      top = bottom;
+      middle = load_row<kQuads>(in + step, plane, quads);
+    }
+    in += kStride * step;
   }
 }
 
 template <int kQuads>
-__attribute__((noinline)) void strip(const QS8DwconvArgs& args, const Plane& plane, const act_t* in,
-                                     std::int32_t pixels, act_t* out) {
+EDGEML_INLINE void strip(const QS8DwconvArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
+                         act_t* out) {
   constexpr MakeIndices<kQuads> kQuadIndices;
-  const bool reuses_rows = args.kernel_h == 3 && plane.groups == 1 && args.stride_h == 1 && args.dilation_h == 1;
-  if (reuses_rows) {
-    three_rows<kQuads>(args, plane, in, pixels, out, kQuadIndices);
+  const bool three = args.kernel_h == 3 && plane.groups == 1 && args.dilation_h == 1;
+  if (three && args.stride_h == 1) {
+    three_rows<kQuads, 1>(args, plane, in, pixels, out, kQuadIndices);
+  } else if (three && args.stride_h == 2) {
+    three_rows<kQuads, 2>(args, plane, in, pixels, out, kQuadIndices);
   } else {
     any_window<kQuads>(args, plane, in, pixels, out, kQuadIndices);
   }
