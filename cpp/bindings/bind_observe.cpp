@@ -61,6 +61,14 @@ class ArrayObserver {
   }
 
   RawCounts take() { return observer_.take(); }
+
+  void put_back(const RawCounts& raw) {
+    if (static_cast<std::int64_t>(reference_counts(raw).size()) != observer_.slot_count()) {
+      raise("UsageError", "put_back: the counts are of another telemetry schema");
+    }
+    observer_.put_back(raw);
+  }
+
   std::int64_t slot_count() const { return observer_.slot_count(); }
 
  private:
@@ -91,6 +99,7 @@ void bind_observe(py::module_& module) {
            py::arg("tensor_names"))
       .def("observe", &ArrayObserver::observe, py::arg("arrays"), py::arg("latency_us"))
       .def("take", &ArrayObserver::take)
+      .def("put_back", &ArrayObserver::put_back, py::arg("raw"))
       .def_property_readonly("slot_count", &ArrayObserver::slot_count);
 }
 

@@ -145,4 +145,8 @@ RawCounts Observer::take() {
   return RawCounts(std::move(taken));
 }
 
+void Observer::put_back(const RawCounts& raw) noexcept {
+  for (std::size_t i = 0; i < counts_.size(); ++i) counts_[i] += raw.values_[i];
+}
+
 }  // namespace edgeml

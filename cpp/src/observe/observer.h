@@ -62,6 +62,9 @@ class Observer {
   // The counts since the last take(); starts again from zero.
   RawCounts take();
 
+  // Adds counts that a take() of this schema gave and that could not be released, to the window that is being counted.
+  void put_back(const RawCounts& raw) noexcept;
+
  private:
   struct Feature {
     FeatureKind kind;

@@ -66,3 +66,11 @@ class Observer:
     def take(self) -> _core.RawCounts:
         """Hand out the counts since the last take; the window starts again from zero."""
         return self._core.take()
+
+    def put_back(self, raw: _core.RawCounts) -> None:
+        """Add counts that `take` gave and that could not be released to the window that is being counted.
+
+        Raises:
+            UsageError: they are of another schema.
+        """
+        self._core.put_back(raw)

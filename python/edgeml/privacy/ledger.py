@@ -107,7 +107,7 @@ class Ledger:
             spent = self.spent_micro(now)
             if spent + self.budget.release_micro > self.budget.day_micro:
                 raise BudgetSpentError(
-                    f"privacy budget: {spent / MICRO:g} of {self.budget.day_micro / MICRO:g} epsilon are spent today and a"
+                    f"privacy budget: {spent / MICRO:g} of {self.budget.day_micro / MICRO:g} epsilon are spent today, a"
                     f" release needs {self.budget.release_micro / MICRO:g}; the counts go out with a later window"
                 )
             number = self._charge(connection, day, now, self.budget.release_micro)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeml import _core
-from edgeml.errors import InputError
+from edgeml.errors import InputError, UsageError
 from edgeml.observe import Feature, Observer, TelemetrySchema
 from edgeml.observe.schema import LATENCY_EDGES
 
@@ -170,6 +170,20 @@ def test_calls_add_up_and_take_starts_again() -> None:
     assert counts.dtype == np.int64
     assert counts.sum() == 6 * len(EVERY_KIND.features)
     assert not _core.reference_counts(observer.take()).any()
+
+
+def test_counts_that_were_put_back_are_taken_again() -> None:
+    observer = Observer(EVERY_KIND)
+    x, y = np.ones((1, 3, 4), dtype=np.float32), np.full((1, 4), 0.25, dtype=np.float32)
+    observer.observe({"x": x}, {"y": y}, 5.0)
+    raw = observer.take()
+    observer.observe({"x": x}, {"y": y}, 5.0)
+    observer.put_back(raw)
+    again = _core.reference_counts(observer.take())
+    assert again.tolist() == (2 * _core.reference_counts(raw)).tolist()
+    latency_only = Observer(TelemetrySchema(samples=0, features=(latency(),)))
+    with pytest.raises(UsageError):
+        latency_only.put_back(raw)
 
 
 def test_a_view_that_is_not_contiguous_counts_as_its_copy() -> None:

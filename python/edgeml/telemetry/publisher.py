@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sends what the spool holds until the fleet says that it has it. One thread, which nothing else waits for.
+
+Everything in the spool is unacknowledged. A connection starts at its beginning; what is not acknowledged within
+`ack_timeout_s` is sent again. Only `Spool.acknowledge` deletes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from paho.mqtt.enums import MQTTProtocolVersion
+
+from edgeml.errors import UsageError
+from edgeml.telemetry import codec
+from edgeml.telemetry.mqtt import CONNECT_TIMEOUT_S, DeviceConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgeml.telemetry.messages import Birth
+    from edgeml.telemetry.mqtt import Destination
+    from edgeml.telemetry.spool import Spool
+
+REPORTS_IN_FLIGHT_MAX: Final = 8  # sent and not acknowledged by the fleet
+STEP_S: Final = 5.0  # an idle connection wakes this often, for the keepalive
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublisherOptions:
+    """When to send again and when to call again. Seconds.
+
+    A lost connection is made again after a random time of at most backoff_min_s, then twice that, up to backoff_max_s.
+    """
+
+    ack_timeout_s: float = 30.0
+    backoff_min_s: float = 0.5
+    backoff_max_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.backoff_min_s <= self.backoff_max_s:
+            raise UsageError("publisher: 0 < backoff_min_s <= backoff_max_s is needed")
+        if not self.ack_timeout_s > 0:
+            raise UsageError(f"publisher: ack_timeout_s {self.ack_timeout_s} must be above 0")
+
+
+@dataclass
+class _InFlight:
+    """What this connection has sent."""
+
+    sent_upto: int  # highest seq
+    report_ends: deque[int]  # highest seq of each report without an ack
+    progress_at: float  # monotonic time of the last ack or of the first send
+    events: dict[int, int]  # message id -> event
+    look: bool = True  # the spool may hold something to send
+
+
+class Publisher:
+    """The sending thread of one device."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        birth: Birth,
+        *,
+        to: Destination,
+        clock: Callable[[], float] = time.time,
+        options: PublisherOptions | None = None,
+    ) -> None:
+        """Send from `spool`. `birth` begins each connection, with the time of `clock`. `start` starts the thread."""
+        self.is_connected = False
+        self._spool = spool
+        self._birth = birth
+        self._to = to
+        self._clock = clock
+        self._options = options or PublisherOptions()
+        self._protocol = MQTTProtocolVersion.MQTTv5
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._draining = threading.Event()  # send the rest, then end
+        self._stopped = threading.Event()  # end now
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread; also again if it has died."""
+        if self._thread is None or not self._thread.is_alive():
+            if self._thread is not None:
+                _log.error("the publisher's thread has died; it is started again")
+            self._thread = threading.Thread(target=self._run, name="edgeml-publisher", daemon=True)
+            self._thread.start()
+
+    def notify(self) -> None:
+        """Say that the spool has something new; returns at once."""
+        with contextlib.suppress(BlockingIOError):  # full: it is being woken already
+            os.write(self._wake_write, b"\0")
+
+    def stop(self, flush_timeout_s: float) -> None:
+        """End the thread: at once where no broker answers, otherwise when the fleet has everything or the time is up."""
+        self._draining.set()
+        self.notify()
+        if self._thread is not None:
+            self._thread.join(flush_timeout_s)
+            self._stopped.set()
+            self.notify()
+            self._thread.join(CONNECT_TIMEOUT_S + 1)  # it may stand in a connect
+            if self._thread.is_alive():
+                _log.error("the publisher's thread does not end; it is left behind")
+                return
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def _run(self) -> None:
+        pause_s = self._options.backoff_min_s
+        while not self._stopped.is_set():
+            connection = DeviceConnection(self._to, self._protocol, self._spool.epoch)
+            try:
+                self._serve(connection)
+            except OSError as error:
+                _log.info("broker %s: %s", self._to.broker, error)
+            except Exception:
+                _log.exception("publisher: unexpected error; the connection is made again")
+            finally:
+                self.is_connected = False
+                _close_quietly(connection)
+            if self._draining.is_set() and not connection.protocol_refused:
+                return
+            if connection.protocol_refused:
+                is_v5 = self._protocol == MQTTProtocolVersion.MQTTv5
+                self._protocol = MQTTProtocolVersion.MQTTv311 if is_v5 else MQTTProtocolVersion.MQTTv5
+                if is_v5:
+                    continue
+            if connection.is_ready:
+                pause_s = self._options.backoff_min_s
+            # Jitter keeps a fleet from calling a broker that comes back in one second. Not a secret, so not a CSPRNG.
+            self._pause(random.uniform(0, pause_s))  # noqa: S311
+            pause_s = min(2 * pause_s, self._options.backoff_max_s)
+
+    def _pause(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not self._draining.is_set() and (left := deadline - time.monotonic()) > 0:
+            self._draining.wait(left)
+
+    def _serve(self, connection: DeviceConnection) -> None:
+        """One connection, until it ends, everything is sent while draining, or the stop."""
+        connection.open()
+        deadline = time.monotonic() + CONNECT_TIMEOUT_S
+        while connection.is_open and not connection.is_ready and not self._stopped.is_set():
+            if time.monotonic() > deadline:
+                connection.protocol_refused = True
+                return
+            connection.step(0.1, self._wake_read)
+            self._empty_wake()
+        if not connection.is_ready:
+            return
+        self.is_connected = True
+        _log.info("connected to broker %s", self._to.broker)
+        connection.publish("lwt", b"")  # takes back the last will of an earlier life
+        connection.publish("birth", codec.encode(replace(self._birth, time=int(self._clock()))))
+        flight = _InFlight(sent_upto=0, report_ends=deque(), progress_at=time.monotonic(), events={})
+        while connection.is_open and not self._stopped.is_set():
+            self._send(connection, flight)
+            if self._draining.is_set() and not flight.report_ends and not flight.events and not flight.look:
+                return
+            connection.step(self._step_s(flight), self._wake_read)
+            flight.look |= self._empty_wake()
+            self._receive(connection, flight)
+
+    def _send(self, connection: DeviceConnection, flight: _InFlight) -> None:
+        now = time.monotonic()
+        if flight.report_ends and now - flight.progress_at >= self._options.ack_timeout_s:
+            _log.info("no ack for %g s: sending again from the beginning of the spool", self._options.ack_timeout_s)
+            flight.sent_upto, flight.look = 0, True
+            flight.report_ends.clear()
+        if not flight.look:
+            return
+        waiting = set(flight.events.values())
+        for number, event in self._spool.events():
+            if number not in waiting:
+                flight.events[connection.publish("evt", codec.encode(event))] = number
+        while len(flight.report_ends) < REPORTS_IN_FLIGHT_MAX:
+            report = self._spool.report(flight.sent_upto, self._clock())
+            if report is None:
+                break
+            if not flight.report_ends:
+                flight.progress_at = now
+            connection.publish("tel", codec.encode(report))
+            flight.sent_upto = report.windows[-1].seq
+            flight.report_ends.append(flight.sent_upto)
+        flight.look = False
+
+    def _receive(self, connection: DeviceConnection, flight: _InFlight) -> None:
+        for ack in connection.take_acks():
+            if ack.epoch != self._spool.epoch:
+                continue
+            if self._spool.acknowledge(ack):
+                flight.progress_at = time.monotonic()
+                flight.look = True
+            while flight.report_ends and flight.report_ends[0] <= ack.contiguous_upto:
+                flight.report_ends.popleft()
+        for message_id in connection.take_delivered():
+            if message_id in flight.events:
+                self._spool.remove_event(flight.events.pop(message_id))
+
+    def _step_s(self, flight: _InFlight) -> float:
+        if not flight.report_ends:
+            return STEP_S
+        until_resend = flight.progress_at + self._options.ack_timeout_s - time.monotonic()
+        return min(STEP_S, max(until_resend, 0.0) + 0.001)
+
+    def _empty_wake(self) -> bool:
+        """Whether `notify` was called since the last look."""
+        try:
+            return bool(os.read(self._wake_read, 4096))
+        except BlockingIOError:
+            return False
+
+
+def _close_quietly(connection: DeviceConnection) -> None:
+    try:
+        connection.close()
+    except (OSError, ValueError) as error:
+        _log.debug("closing the connection: %s", error)
