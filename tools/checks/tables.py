@@ -98,5 +98,5 @@ def isas(*, fix: bool) -> list[str]:
     return [
         f"missing in {FLAGS}: set(EDGEML_ISA_FLAGS_{name} ...), the flags of the row {name} of {ISAS}"
         for name in isa_names()
-        if not re.search(rf"^set\(EDGEML_ISA_FLAGS_{name} .+\)$", flags, re.MULTILINE)
+        if not re.search(rf"^set\(EDGEML_ISA_FLAGS_{name}\s", flags, re.MULTILINE)
     ]

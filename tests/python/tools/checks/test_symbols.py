@@ -36,6 +36,9 @@ def complaints(
     monkeypatch.setattr(symbols, "kernel_rows", lambda: [row])
     source = folder / "kernel.cpp"
     source.write_text(KERNEL.format(isa=isa, body=body, before=before))
+    monkeypatch.setattr(symbols, "REPOSITORY", folder)
+    (folder / row.path).parent.mkdir(parents=True)
+    (folder / row.path).touch()
     object_file = folder / "CMakeFiles/edgeml_core.dir" / f"{row.path}.o"
     object_file.parent.mkdir(parents=True)
     subprocess.run([need_program("g++"), "-O2", *flags, "-c", source, "-o", object_file], check=True)
