@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the fleet backend and answers questions about what it knows.
+
+    edgeml fleet serve --config fleet.toml [--embedded-broker]    collect, test, raise alarms, show the dashboard
+    edgeml fleet model push MODEL.edgeml                          make a model known: its windows get their schema
+    edgeml fleet devices | drift | books                          what the store knows; --json for machines
+
+The questions read the store that fleet.toml names, whether the server runs or not. `books` exits 1 where a window is
+unaccounted. docs/howto/fleet.md goes through it step by step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from edgeml.artifact.artifact import Artifact
+from edgeml.errors import UsageError
+from edgeml.fleet.config import FleetConfig, load_config
+from edgeml.fleet.dashboard import texts
+from edgeml.fleet.overview import Overview, overview
+from edgeml.fleet.registry import push_model
+from edgeml.fleet.serve import ServeOptions, serve
+from edgeml.fleet.store.engine import open_store, reading, writing
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+WIDTH_OF_FILES: Final = 200  # a table that is piped is not wrapped to a terminal of 80
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verbs below `edgeml fleet`."""
+    verbs = parser.add_subparsers(dest="fleet_verb", metavar="VERB", required=True)
+    _add_serve(verbs.add_parser("serve", help="collect, test for drift, raise alarms, show the dashboard"))
+    for name, summary, answer in (
+        ("devices", "list devices with state, model and budget", _devices),
+        ("drift", "show the newest drift test of every device and feature, and open alarms", _drift),
+        ("books", "show windows produced, stored and unaccounted; exit 1 if any is unaccounted", _books),
+    ):
+        question = verbs.add_parser(name, help=summary, description=summary)
+        _add_config(question)
+        question.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+        if name == "drift":
+            question.add_argument("--device", help="only this device")
+        question.set_defaults(answer=answer)
+    model = verbs.add_parser("model", help="the model registry").add_subparsers(
+        dest="model_verb", metavar="VERB", required=True
+    )
+    push = model.add_parser("push", help="make a model and its telemetry schema known to the fleet")
+    push.add_argument("model", metavar="MODEL.edgeml", type=Path)
+    _add_config(push)
+    push.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    push.set_defaults(answer=_push)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer, or serve until a signal; returns the exit code."""
+    config = load_config(args.config)
+    answer: Callable[[FleetConfig, argparse.Namespace], int] = args.answer
+    return answer(config, args)
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, default=Path("fleet.toml"), metavar="FLEET.toml", help="default: fleet.toml"
+    )
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Runs until SIGTERM or Ctrl-C. The dashboard's token is printed at the first start."
+    _add_config(parser)
+    parser.add_argument("--embedded-broker", action="store_true", help="start an MQTT 3.1.1 broker in this process")
+    parser.add_argument("--mqtt-host", default="127.0.0.1", help="address of the embedded broker; default 127.0.0.1")
+    parser.add_argument("--mqtt-port", type=_port, default=1883, help="port of the embedded broker; 0: any free one")
+    parser.add_argument("--broker-url", help="mqtt://host:port; default: that of the configuration")
+    parser.add_argument("--http-host", help="address of the dashboard; default: that of the configuration")
+    parser.add_argument("--http-port", type=_port, help="port of the dashboard; 0: any free one")
+    parser.add_argument(
+        "--ready-file", type=Path, metavar="PATH", help="JSON with ports and addresses, written when all is up"
+    )
+    parser.add_argument("--verbose", action="store_true", help="log more than warnings")
+    parser.set_defaults(answer=_serve)
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= port <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port of 0..65535")
+    return port
+
+
+def _serve(config: FleetConfig, args: argparse.Namespace) -> int:
+    if args.embedded_broker and args.broker_url:
+        raise UsageError("--embedded-broker and --broker-url exclude each other")
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if args.verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
+    serve(
+        config,
+        ServeOptions(
+            embedded_broker=args.embedded_broker,
+            mqtt_host=args.mqtt_host,
+            mqtt_port=args.mqtt_port,
+            broker_url=args.broker_url,
+            http_host=args.http_host,
+            http_port=args.http_port,
+            ready_file=args.ready_file,
+        ),
+    )
+    return EXIT_OK
+
+
+def _state(config: FleetConfig) -> Overview:
+    with reading(open_store(config.store_url, create=False)) as connection:
+        return overview(connection, now_s=int(time.time()), period_s=config.period_s)
+
+
+def _devices(config: FleetConfig, args: argparse.Namespace) -> int:
+    state = _state(config)
+    if args.json:
+        _print_json({"devices": [asdict(device) for device in state.devices]})
+        return EXIT_OK
+    rows = [
+        (
+            f"{one.tenant}/{one.device}",
+            one.state,
+            texts.ago(one.last_seen_s, state.time_s),
+            f"{one.model_name} {one.model_id[:8]}",
+            one.isa,
+            f"{texts.epsilon(one.epsilon_spent_micro)} of {texts.epsilon(one.epsilon_budget_micro)}",
+            str(one.alarms),
+        )
+        for one in state.devices
+    ]
+    _print_table(("device", "state", "last seen", "model", "isa", "epsilon today", "alarms"), rows)
+    return EXIT_OK
+
+
+def _drift(config: FleetConfig, args: argparse.Namespace) -> int:
+    state = _state(config)
+    latest = [one for one in state.latest_drift if args.device in (None, one.device)]
+    alarms = [alarm for alarm in state.open_alarms if args.device in (None, alarm.device)]
+    if args.json:
+        _print_json({"drift": [asdict(one) for one in latest], "alarms": [asdict(alarm) for alarm in alarms]})
+        return EXIT_OK
+    rows = [
+        (
+            f"{one.tenant}/{one.device}",
+            one.feature,
+            texts.clock(one.period_start_s),
+            texts.thousands(one.samples),
+            texts.p_text(one.p_value),
+            texts.psi_text(one.psi),
+            f"{one.js:.2f}",
+        )
+        for one in sorted(latest, key=lambda one: (one.p_value, -one.psi))
+    ]
+    _print_table(("device", "feature", "period from, UTC", "samples", "p", "PSI", "JS"), rows)
+    for alarm in alarms:
+        print(f"ALARM {alarm.rule}: {alarm.tenant}/{alarm.device} since {texts.clock(alarm.since_s)} UTC")
+    return EXIT_OK
+
+
+def _books(config: FleetConfig, args: argparse.Namespace) -> int:
+    state = _state(config)
+    if args.json:
+        sums = {name: getattr(state, name) for name in ("produced", "stored", "waiting", "unaccounted")}
+        _print_json({**sums, "devices": [asdict(device.book) for device in state.devices]})
+    else:
+        books = [device.book for device in state.devices]
+        rows = [(f"{b.tenant}/{b.device}", b.produced, b.stored, b.waiting, b.unaccounted) for b in books]
+        rows.append(("all", state.produced, state.stored, state.waiting, state.unaccounted))
+        _print_table(("device", "produced", "stored", "on device", "unaccounted"), rows)
+    return EXIT_OK if state.unaccounted == 0 else EXIT_FAILED
+
+
+def _push(config: FleetConfig, args: argparse.Namespace) -> int:
+    artifact = Artifact.load(args.model)
+    with writing(open_store(config.store_url)) as connection:
+        pushed = push_model(connection, artifact, now_s=int(time.time()))
+    if args.json:
+        _print_json({**asdict(pushed), "model_id": pushed.model_id.hex(), "schema_id": pushed.schema_id.hex()})
+    else:
+        what = "known now" if pushed.new else "known already"
+        print(f"{pushed.name} {pushed.model_id.hex()}: {what}, {pushed.features} features")
+    return EXIT_OK
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    json.dump(document, sys.stdout, indent=1, sort_keys=True)
+    sys.stdout.write("\n")
+
+
+def _print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    table = Table(*head, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*map(str, row))
+    width = None if sys.stdout.isatty() else WIDTH_OF_FILES
+    Console(file=sys.stdout, highlight=False, markup=False, width=width).print(table)
