@@ -62,6 +62,10 @@ class CalibrationData:
             digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
         return digest.hexdigest()
 
+    def arrays(self) -> dict[str, Array]:
+        """All samples by input name."""
+        return {name: array[: self.samples] for name, array in self._arrays.items()}
+
     def batches(self, size: int) -> Iterator[dict[str, Array]]:
         """All samples in order, `size` at a time."""
         for begin in range(0, self.samples, size):

@@ -4,27 +4,20 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Final
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from edgeml import __version__
 from edgeml.artifact import Artifact
-from edgeml.artifact.evaluate import evaluate
-from edgeml.artifact.model import Content, Graph
+from edgeml.artifact.model import Content
+from edgeml.convert.artifact_run import run_artifact
 from edgeml.convert.calibration import CalibrationData, CalibrationSource, calibrate
 from edgeml.convert.encoding import count_macs, encode
 from edgeml.convert.onnx_importer import ImportedModel, ModelSource, import_onnx
 from edgeml.convert.ops import check_supported
 from edgeml.convert.options import ConvertOptions, Io
 from edgeml.convert.passes import run_passes
-from edgeml.convert.progress import progress
 from edgeml.convert.quantization import quantize
 from edgeml.convert.telemetry import build_schema
-
-Array = npt.NDArray[Any]
-RUN_BATCH: Final = 8  # samples that the artifact runs at a time
 
 
 def convert(
@@ -56,23 +49,12 @@ def convert(
     statistics = calibrate(graph, data)
     encoded = encode(quantize(graph, statistics, options))
     metadata = _metadata(imported, data, options) | {"macs": count_macs(encoded)}
-    schema = None if options.io == "int8" else build_schema(graph, *_run(encoded, data))
-    return Artifact.build(Content(encoded, metadata, None if schema is None else schema.to_bytes()))
-
-
-def _run(graph: Graph, data: CalibrationData) -> tuple[dict[str, Array], dict[str, Array]]:
-    """All calibration inputs, and the outputs of the quantized graph on them."""
-    inputs, outputs = [], []
-    size = graph.tensors[graph.inputs[0]].dims[0] or RUN_BATCH
-    with progress("counting", data.samples) as advance:
-        for feed in data.batches(size):
-            inputs.append(feed)
-            outputs.append(evaluate(graph, feed))
-            advance(size)
-    joined = [
-        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} for parts in (inputs, outputs)
-    ]
-    return joined[0], joined[1]
+    content = Content(encoded, metadata, None)
+    if options.io == "int8":
+        return Artifact.build(content)
+    feed = data.arrays()
+    schema = build_schema(graph, feed, run_artifact(Artifact.build(content), feed))
+    return Artifact.build(dataclasses.replace(content, telemetry=schema.to_bytes()))
 
 
 def _metadata(imported: ImportedModel, data: CalibrationData, options: ConvertOptions) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Turn a float ONNX model and real inputs into an int8 artifact.
+
+    edgeml convert kws.onnx -o kws.edgeml --calibration features.npz
+
+features.npz holds one array per model input, by the input's name (or `x` for a model with one input), prepared exactly
+as for the float model: 50 to 500 typical samples. From them come the 8-bit ranges, and the reference that devices in the
+field are compared with. Then see what the conversion costs: edgeml compare --help
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import get_args
+
+from edgeml.artifact import Artifact
+from edgeml.convert.converter import convert
+from edgeml.convert.options import ConvertOptions, Io, RangeMethod
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the verb."""
+    defaults = ConvertOptions()
+    parser.add_argument("model", metavar="MODEL.onnx", type=Path, help="float32 model, opset 7 or newer")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="MODEL.edgeml", type=Path, help="where the artifact goes"
+    )
+    parser.add_argument(
+        "--calibration", required=True, metavar="DATA.npz", type=Path, help="arrays by input name, or `x`"
+    )
+    parser.add_argument(
+        "--range-method",
+        choices=get_args(RangeMethod),
+        default=defaults.range_method,
+        help="how 8-bit ranges follow from the data (default: %(default)s, the least squared error)",
+    )
+    parser.add_argument(
+        "--percentile",
+        type=float,
+        default=defaults.percentile,
+        help="for --range-method percentile: share kept on each side, in percent (default: %(default)s)",
+    )
+    parser.add_argument("--no-bias-correction", action="store_true", help="leave biases as the float model has them")
+    parser.add_argument(
+        "--io", choices=get_args(Io), default=defaults.io, help="type of inputs and outputs (default: %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb."""
+    options = ConvertOptions(
+        range_method=args.range_method,
+        percentile=args.percentile,
+        bias_correction=not args.no_bias_correction,
+        io=args.io,
+    )
+    artifact = convert(args.model, calibration=args.calibration, options=options)
+    artifact.save(args.output)
+    summary = _summary(args.output, artifact)
+    if args.json:
+        print(json.dumps(summary, indent=2))
+    else:
+        print(
+            f"{args.output}: {summary['bytes']:,} bytes, {summary['nodes']} nodes, {summary['macs']:,} MACs a sample, "
+            f"model id {summary['model_id']}"
+        )
+    return 0
+
+
+def _summary(path: Path, artifact: Artifact) -> dict[str, object]:
+    return {
+        "output": str(path),
+        "bytes": len(artifact.to_bytes()),
+        "model_id": artifact.model_id.hex(),
+        "nodes": len(artifact.graph.nodes),
+        "macs": artifact.metadata["macs"],
+        "metadata": dict(artifact.metadata),
+    }

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Show what is in an artifact: inputs, outputs, layers with their shapes and bytes, metadata, telemetry.
+
+    edgeml inspect kws.edgeml
+
+The file is read by the pure-Python reader, which checks every rule of the format: a damaged file is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from edgeml.artifact import Artifact
+from edgeml.artifact.model import Graph, Node, Tensor
+from edgeml.observe.schema import TelemetrySchema
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the verb."""
+    parser.add_argument("artifact", metavar="MODEL.edgeml", type=Path)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the verb."""
+    document = describe(Artifact.load(args.artifact))
+    if args.json:
+        print(json.dumps(document, indent=2))
+    else:
+        print("\n".join(_lines(document)))
+    return 0
+
+
+def describe(artifact: Artifact) -> dict[str, Any]:
+    """Everything that the verb shows, ready for JSON."""
+    graph = artifact.graph
+    return {
+        "bytes": len(artifact.to_bytes()),
+        "model_id": artifact.model_id.hex(),
+        "inputs": [_tensor(graph.tensors[i]) for i in graph.inputs],
+        "outputs": [_tensor(graph.tensors[i]) for i in graph.outputs],
+        "nodes": [_node(graph, node) for node in graph.nodes],
+        "constant_bytes": sum(_constant_bytes(tensor) for tensor in graph.tensors),
+        "metadata": dict(artifact.metadata),
+        "telemetry": _telemetry(artifact.telemetry_bytes),
+    }
+
+
+def _tensor(tensor: Tensor) -> dict[str, Any]:
+    shape = ["N" if axis == 0 and dim == 0 else dim for axis, dim in enumerate(tensor.dims)]
+    fields: dict[str, Any] = {"name": tensor.name, "dtype": tensor.dtype.name, "shape": shape}
+    if tensor.scale:
+        fields |= {"scale": tensor.scale, "zero_point": tensor.zero_point}
+    return fields
+
+
+def _node(graph: Graph, node: Node) -> dict[str, Any]:
+    inputs = [graph.tensors[i] for i in node.inputs]
+    y = graph.tensors[node.outputs[0]]
+    has_weights = node.op in ("conv2d", "depthwise_conv2d", "fully_connected")
+    macs = math.prod(inputs[1].dims) * math.prod(y.dims[2:]) if has_weights else 0
+    return {
+        "name": node.name,
+        "op": node.op,
+        "inputs": [tensor.name for tensor in inputs if tensor.data is None],
+        "output": _tensor(y),
+        "attributes": dict(node.named_attributes()),
+        "constant_bytes": sum(_constant_bytes(tensor) for tensor in inputs),
+        "macs": macs,
+    }
+
+
+def _constant_bytes(tensor: Tensor) -> int:
+    return 0 if tensor.data is None else tensor.data.nbytes
+
+
+def _telemetry(data: bytes | None) -> dict[str, Any] | None:
+    if data is None:
+        return None
+    schema = TelemetrySchema.from_bytes(data)
+    return {
+        "schema_id": schema.id.hex(),
+        "samples": schema.samples,
+        "features": [feature.name for feature in schema.features],
+        "slots": schema.slot_count,
+    }
+
+
+def _lines(document: dict[str, Any]) -> list[str]:
+    metadata = document["metadata"]
+    lines = [f"{metadata.get('name', 'model')}   {document['bytes']:,} bytes   model id {document['model_id']}"]
+    for side in ("inputs", "outputs"):
+        lines += [
+            f"{side[:-1]:8s}{tensor['name']}  {tensor['dtype']} {_shape(tensor)}{_quantization(tensor)}"
+            for tensor in document[side]
+        ]
+    lines.append("")
+    lines.append(f"{'layer':40s}{'operator':18s}{'output':20s}{'bytes':>12s}{'MACs':>14s}")
+    for node in document["nodes"]:
+        row = f"{node['name'][-38:]:40s}{node['op']:18s}{_shape(node['output']):20s}"
+        lines.append(f"{row}{node['constant_bytes']:12,}{node['macs']:14,}")
+    macs = sum(node["macs"] for node in document["nodes"])
+    lines.append(f"{'total':78s}{document['constant_bytes']:12,}{macs:14,}")
+    lines.append("")
+    lines += [f"{key}: {json.dumps(value)}" for key, value in sorted(metadata.items())]
+    telemetry = document["telemetry"]
+    if telemetry is None:
+        lines.append("telemetry: none")
+    else:
+        counts = f"{len(telemetry['features'])} features, {telemetry['slots']} slots, {telemetry['samples']} samples"
+        lines.append(f"telemetry: schema {telemetry['schema_id']}, {counts}")
+    return lines
+
+
+def _shape(tensor: dict[str, Any]) -> str:
+    return "x".join(str(dim) for dim in tensor["shape"])
+
+
+def _quantization(tensor: dict[str, Any]) -> str:
+    return f"  scale {tensor['scale']:.6g} zero point {tensor['zero_point']}" if "scale" in tensor else ""
