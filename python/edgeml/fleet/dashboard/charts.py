@@ -72,12 +72,12 @@ def heat_map(state: Overview) -> Markup:
     for one in latest:
         worst[one.tenant, one.device] = max(worst[one.tenant, one.device], one.psi)
     devices = sorted(sorted(worst, key=lambda key: -worst[key])[:HEAT_ROWS_MAX])
-    cell_w, cell_h, left, top = max(16, min(46, 640 // len(features))), 28, 118, 92
+    cell_w, cell_h, left, top = max(16, min(54, 640 // len(features))), 30, 118, 88
     wide = left + cell_w * len(features) + 46
     high = top + cell_h * len(devices) + 4
     out = [
         (
-            f'<svg class="heat" viewBox="0 0 {wide} {high}" style="min-width:{min(wide, 560)}px;max-width:{wide * 1.35:.0f}px" '
+            f'<svg class="heat" viewBox="0 0 {wide} {high}" style="min-width:{min(wide, 520)}px;max-width:{wide * 1.25:.0f}px" '
             f'role="img" aria-label="Drift by device and feature">'
         )
     ]
@@ -90,7 +90,7 @@ def heat_map(state: Overview) -> Markup:
     for row, key in enumerate(devices):
         y = top + cell_h * row
         out.append(
-            f'<a href="/device/{escape(key[0])}/{escape(key[1])}"><text class="name" x="{left - 10}" y="{y + 18}" '
+            f'<a href="/device/{escape(key[0])}/{escape(key[1])}"><text class="name" x="{left - 10}" y="{y + 19}" '
             f'text-anchor="end">{escape(_short(key[1], 15))}</text></a>'
         )
         for column, feature in enumerate(features):
@@ -107,7 +107,7 @@ def _heat_cell(found: Drift, x: int, y: int, width: int, height: int) -> str:
         f"about {thousands(found.samples)} samples since {clock(found.period_start_s)}"
     )
     number = (
-        f'<text class="in-heat on-{colour}" x="{x + width / 2:.1f}" y="{y + 18}">{psi_text(found.psi)}</text>'
+        f'<text class="in-heat on-{colour}" x="{x + width / 2:.1f}" y="{y + 19}">{psi_text(found.psi)}</text>'
         if width >= 34
         else ""
     )
@@ -145,7 +145,7 @@ def line_chart(lines: Sequence[Line], label: str) -> Markup:
     times = [time for line in lines for time, _ in line.points]
     if not times:
         return Markup("")
-    wide, high, left, right, top, bottom = 640, 300, 40, 128, 14, 26
+    wide, high, left, right, top, bottom = 660, 300, 40, 148, 14, 26
     begin, end = min(times), max(times)
     peak = nice_top(max(0.3, *(value for line in lines for _, value in line.points)))
 
@@ -206,7 +206,7 @@ def _names(named: list[tuple[float, int, str]], x: float, top: float, bottom: fl
     for left_over, (y, colour, name) in zip(range(len(named) - 1, -1, -1), sorted(named), strict=True):
         place = max(low, min(y, bottom - room * left_over))
         low = place + room
-        yield f'<text class="line-name line-{colour}" x="{x}" y="{place + 4:.1f}">{escape(_short(name, 17))}</text>'
+        yield f'<text class="line-name line-{colour}" x="{x}" y="{place + 4:.1f}">{escape(_short(name, 18))}</text>'
 
 
 def histogram(one: Histogram) -> Markup:

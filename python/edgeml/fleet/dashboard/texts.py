@@ -61,8 +61,8 @@ def level(p_value: float, psi: float) -> int:
 
 
 def nice_top(value: float) -> float:
-    """End of an axis that holds `value`: 1, 2 or 5 times a power of ten."""
+    """End of an axis that holds `value` and is not much longer: a round number whose half is round too."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
+    return next(step * power for step in (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10) if step * power >= value)
