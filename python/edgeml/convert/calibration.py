@@ -90,13 +90,13 @@ def _read(source: CalibrationSource, graph: Graph) -> dict[str, list[Array]]:
 def read_npz(path: str | os.PathLike[str]) -> dict[str, Array]:
     """The numeric arrays of an .npz file. Raises CalibrationError where it cannot be read."""
     try:
-        with np.load(Path(path), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files} if isinstance(file, np.lib.npyio.NpzFile) else None
+        file = np.load(Path(path), allow_pickle=False)
+        arrays = {"": file} if isinstance(file, np.ndarray) else {name: file[name] for name in file.files}
     except OSError as error:
         raise CalibrationError(f"cannot read {os.fspath(path)}: {error.strerror or error}") from error
     except Exception as error:  # np.load raises what zipfile, zlib and struct raise on damaged files
         raise CalibrationError(f"{os.fspath(path)} is not a readable .npz file: {error}") from error
-    if arrays is None:
+    if "" in arrays:
         raise CalibrationError(f"{os.fspath(path)} holds a single array; save it by the input's name with numpy.savez")
     return {name: array for name, array in arrays.items() if array.dtype.kind in "fiub"}
 
@@ -116,6 +116,8 @@ def by_input_name(arrays: Mapping[str, Array], inputs: Sequence[str]) -> dict[st
 def _joined(name: str, parts: Sequence[Array]) -> Array:
     if any(part.dtype.kind not in "fiub" for part in parts):
         raise CalibrationError(f"the array for input {name!r} is not numeric")
+    if any(part.ndim == 0 for part in parts):
+        raise CalibrationError(f"the array for input {name!r} is a scalar; its shape begins with the number of samples")
     try:
         return np.concatenate([np.asarray(part, dtype=np.float32) for part in parts])
     except ValueError as error:

@@ -56,13 +56,22 @@ def import_onnx(source: ModelSource) -> ImportedModel:
         ConversionError: an opset, input dtype or free dimension that cannot be converted.
     """
     model, data, name = _load(source)
+    try:
+        graph, opset = _import(model, name)
+    except (ValueError, TypeError, KeyError, IndexError, RuntimeError, OverflowError) as error:
+        # What the onnx package raises over files that its checker lets pass.
+        raise ModelFormatError(f"the model is damaged: {_first_line(error)}; export it again") from error
+    verify(graph)
+    return ImportedModel(graph, name, opset, hashlib.sha256(data).hexdigest())
+
+
+def _import(model: onnx.ModelProto, name: str) -> tuple[Graph, int]:
+    """The float graph and the opset of the source."""
     opset = _check_model(model)
     if opset < OPSET_CANONICAL:
         model = _upgrade(model, opset)
     shapes, free = _infer_shapes(model)
-    graph = dataclasses.replace(_graph(model, shapes, free=free, name=name), opset=opset)
-    verify(graph)
-    return ImportedModel(graph, name, opset, hashlib.sha256(data).hexdigest())
+    return dataclasses.replace(_graph(model, shapes, free=free, name=name), opset=opset), opset
 
 
 def _load(source: ModelSource) -> tuple[onnx.ModelProto, bytes, str]:
@@ -184,7 +193,11 @@ def _infer_shapes(model: onnx.ModelProto) -> tuple[_Known, bool]:
         if other == shape:
             continue
         if other != (2, *shape[1:]) or shape[0] != 1:
-            raise ConversionError(f"tensor {name!r} mixes the free batch with another axis; {_MIXED_BATCH_HINT}")
+            node = next(node for node in model.graph.node if name in node.output)
+            raise UnsupportedOperatorError(
+                f"operator {node.op_type} (node {node.name!r}) moves the free batch of its output {name!r} away from axis 0; "
+                "keep the batch on axis 0"
+            )
         one[name] = ((0, *shape[1:]), dtype)
     return one, True
 

@@ -148,7 +148,8 @@ def bin_edges(values: Array) -> npt.NDArray[np.float32]:
         edges = np.concatenate([[distinct[0] - gaps[0] / 2], middles, [distinct[-1] + gaps[-1] / 2]])
     else:
         edges = np.quantile(values.astype(np.float32).astype(np.float64), np.linspace(0, 1, BINS_MAX + 1))
-    return _ascending(edges.astype(np.float32))
+    largest = float(np.finfo(np.float32).max)
+    return _ascending(np.clip(edges, -largest, largest).astype(np.float32))
 
 
 def _ascending(edges: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

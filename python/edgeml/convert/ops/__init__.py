@@ -60,7 +60,14 @@ def check_supported(graph: Graph) -> None:
     """
     for node in graph.nodes:
         if node.op not in RULES:
-            raise unsupported(node, graph, "is not supported", "replace it, or cut the model before it")
+            already_int8 = node.op in ("QuantizeLinear", "DequantizeLinear")
+            way_out = (
+                "convert the float model that it was made from"
+                if already_int8
+                else "replace it, or cut the model before it"
+            )
+            raise unsupported(node, graph, "is not supported", way_out)
+        RULES[node.op].check(node, graph)
         for name in filter(None, (*node.inputs, *node.outputs)):
             tensor = graph.tensors[name]
             if tensor.data is None and tensor.dtype != "float32":
@@ -72,7 +79,6 @@ def check_supported(graph: Graph) -> None:
                     f"node {node.name!r} ({node.op}) has {name!r} of shape {tensor.shape}, whose axis 0 is not the batch; "
                     "keep the batch on axis 0"
                 )
-        RULES[node.op].check(node, graph)
 
 
 __all__ = ["RULES", "OperatorRule", "OutputRange", "check_supported", "rule_of"]
