@@ -66,8 +66,10 @@ def _with_reference(feature: Feature, counts: Array) -> Feature:
 
 
 def _input_features(name: str, values: Array) -> Iterator[Feature]:
+    # Images and audio are counted per channel however small they are: every feature costs noise (wire.md, section 2)
+    # and one pixel says little. The columns of a table are values.
     flat = values.reshape(len(values), -1)
-    if flat.shape[1] <= VALUE_ELEMENTS_MAX:
+    if values.ndim <= 2 and flat.shape[1] <= VALUE_ELEMENTS_MAX:
         yield from _value_features(name, "input", flat)
         return
     channels = values.reshape(len(values), values.shape[1], -1)

@@ -23,8 +23,8 @@ Images = npt.NDArray[np.float32]
 class Fault:
     """What is wrong with a camera at its worst.
 
-    `blur` is the standard deviation of a Gaussian in pixels, `contrast` the share of the contrast that is left (grey fills
-    the rest), `rotation` in degrees anticlockwise around the centre.
+    `blur` is the standard deviation of a Gaussian in pixels, `contrast` the share of the contrast that is left (grey
+    fills the rest), `rotation` in degrees anticlockwise around the centre.
 
     Raises:
         UsageError: a value is out of its range.
