@@ -48,7 +48,8 @@ void fill_floats(std::span<float> values, Floats kind, float scale, Rng& rng) {
 template <class Row>
 void check(const Row& row, std::int32_t channels, std::int64_t pixels, Floats kind, float scale,
            const OutputRange& range, Rng& rng) {
-  const std::int64_t plane_step = pixels * 4 + 8;
+  // A single pixel stands as a vector of channels; other planes have a gap.
+  const std::int64_t plane_step = pixels == 1 ? 4 : pixels * 4 + 8;
   const std::size_t out_bytes = (channels - 1) / 4 * plane_step + pixels * 4;
   for (const Edge edge : kEdges) {
     GuardedBuffer<float> in(static_cast<std::size_t>(channels * pixels), edge);
@@ -77,6 +78,18 @@ TEST_CASE("f32_qs8_quantize equals ref for every shape") {
     for (std::int32_t channels = 1; channels <= 9; ++channels) {
       for (std::int64_t pixels = 1; pixels <= 70; ++pixels) {
         check(row, channels, pixels, Floats::usual, 0.037F, output_range(-128, 127, 13), rng);
+      }
+    }
+  }
+}
+
+TEST_CASE("f32_qs8_quantize equals ref for vectors of every length") {
+  Rng rng(3);
+  for (const auto& row : runnable_rows<F32QS8QuantizeFn>()) {
+    for (std::int32_t channels = 1; channels <= 70; ++channels) {
+      for (const Floats kind : {Floats::usual, Floats::special}) {
+        check(row, channels, 1, kind, 0.037F, output_range(-128, 127, 13), rng);
+        check(row, channels, 1, kind, 0.037F, output_range(3, 3, 17), rng);
       }
     }
   }

@@ -16,7 +16,8 @@ using namespace edgeml::kernels;  // NOLINT: the test is about this namespace
 
 template <class Row>
 void check(const Row& row, std::int32_t channels, std::int64_t pixels, std::int32_t zero_point, float scale, Rng& rng) {
-  const std::int64_t plane_step = pixels * 4 + 8;
+  // A single pixel stands as a vector of channels; other planes have a gap.
+  const std::int64_t plane_step = pixels == 1 ? 4 : pixels * 4 + 8;
   for (const Edge edge : kEdges) {
     GuardedBuffer<act_t> in((channels - 1) / 4 * plane_step + pixels * 4, edge);
     GuardedBuffer<float> expected(static_cast<std::size_t>(channels * pixels), edge);
@@ -44,6 +45,7 @@ TEST_CASE("qs8_f32_dequantize equals ref for every shape, zero point and scale")
     for (std::int32_t channels = 1; channels <= 9; ++channels) {
       for (std::int64_t pixels = 1; pixels <= 70; ++pixels) check(row, channels, pixels, -3, 0.0371F, rng);
     }
+    for (std::int32_t channels = 1; channels <= 70; ++channels) check(row, channels, 1, 99, 0.0371F, rng);
     for (const std::int32_t zero_point : {-128, 0, 127}) {
       for (const float scale : {0x1p-126F, 0.1F, 1e30F}) check(row, 6, 333, zero_point, scale, rng);
     }

@@ -25,11 +25,27 @@ struct Quantizer {
   }
 };
 
+// One pixel whose channels stand side by side on both sides.
+void quantize_vector(const F32QS8QuantizeArgs& args, const Quantizer& quantizer) {
+  for (std::int32_t c = 0; c < args.channels; c += 16) {
+    const std::int32_t left = args.channels - c;
+    const auto present = static_cast<__mmask16>(left >= 16 ? 0xffffU : (1U << left) - 1U);
+    const auto stored = static_cast<__mmask16>(left >= 16 ? 0xffffU : (1U << (left + 3) / 4 * 4) - 1U);
+    const __m512i bytes = quantizer.quantize(_mm512_maskz_loadu_ps(present, args.in + c));
+    const __m512i with_tail = _mm512_mask_mov_epi32(quantizer.zero_point, present, bytes);
+    _mm_mask_storeu_epi8(args.out + c, stored, _mm512_cvtepi32_epi8(with_tail));
+  }
+}
+
 }  // namespace
 
 void f32_qs8_quantize_avx512vnni(const F32QS8QuantizeArgs& args) noexcept {
   const Quantizer quantizer{_mm512_set1_ps(args.scale), _mm512_set1_ps(args.range.lo), _mm512_set1_ps(args.range.hi),
                             _mm512_set1_epi32(args.range.zero_point)};
+  if (args.pixels == 1 && args.out_plane_step == 4) {
+    quantize_vector(args, quantizer);
+    return;
+  }
   for (std::int32_t c = 0; c < args.channels; c += 4) {
     const float* in = args.in + c * args.pixels;
     act_t* out = args.out + c / 4 * args.out_plane_step;

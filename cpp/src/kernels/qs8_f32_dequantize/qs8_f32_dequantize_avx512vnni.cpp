@@ -11,8 +11,28 @@
 #include "kernels/qs8_f32_dequantize/qs8_f32_dequantize.h"
 
 namespace edgeml::kernels {
+namespace {
+
+// One pixel whose channels stand side by side on both sides.
+void dequantize_vector(const QS8F32DequantizeArgs& args) {
+  const __m512i zero_point = _mm512_set1_epi32(args.zero_point);
+  const __m512 scale = _mm512_set1_ps(args.scale);
+  for (std::int32_t c = 0; c < args.channels; c += 16) {
+    const std::int32_t left = args.channels - c;
+    const auto mask = static_cast<__mmask16>(left >= 16 ? 0xffffU : (1U << left) - 1U);
+    const __m512i q = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, args.in + c));
+    _mm512_mask_storeu_ps(args.out + c, mask,
+                          _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_sub_epi32(q, zero_point)), scale));
+  }
+}
+
+}  // namespace
 
 void qs8_f32_dequantize_avx512vnni(const QS8F32DequantizeArgs& args) noexcept {
+  if (args.pixels == 1 && args.in_plane_step == 4) {
+    dequantize_vector(args);
+    return;
+  }
   const __m512i byte = _mm512_set1_epi32(0xff);
   const __m512i zero_point = _mm512_set1_epi32(args.zero_point);
   const __m512 scale = _mm512_set1_ps(args.scale);

@@ -93,6 +93,18 @@ __attribute__((noinline)) void store_words(const QS8GemmArgs& args, const std::u
   }
 }
 
+// Channels of a pixel side by side (fully connected layers), 4 whole planes: 16 bytes a pixel.
+__attribute__((noinline)) void store_rows(const QS8GemmArgs& args, const std::uint32_t* packed, int rows, act_t* out) {
+  const __m512i by_pixel = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  for (int row = 0; row < rows; row += 4) {
+    alignas(64) std::uint32_t words[16];
+    _mm512_store_si512(words, _mm512_permutexvar_epi32(by_pixel, _mm512_loadu_si512(packed + row / 4 * 16)));
+    for (int i = row; i < rows && i < row + 4; ++i) {
+      __builtin_memcpy(out + i * args.out_pixel_step, words + (i - group_begin(row / 4, rows)) * 4, 16);
+    }
+  }
+}
+
 // One vector of sums of all rows with the scalar definition, for multipliers that round_512 does not take.
 __attribute__((noinline)) void store_requantized(const QS8GemmArgs& args, const std::int32_t* sums,
                                                  const float* multiplier, int rows, std::int32_t planes, act_t* out) {
@@ -149,7 +161,11 @@ EDGEML_INLINE void finish_vector(const QS8GemmArgs& args, const __m512i (&acc)[k
   } else {
     std::uint32_t words[sizeof...(kGroup) * 16];
     (_mm512_storeu_si512(words + kGroup * 16, packed[kGroup]), ...);
-    store_words(args, words, kRows, planes < 4 ? planes : 4, out);
+    if (args.out_plane_step == 4 && planes >= 4) {
+      store_rows(args, words, kRows, out);
+    } else {
+      store_words(args, words, kRows, planes < 4 ? planes : 4, out);
+    }
   }
 }
 
