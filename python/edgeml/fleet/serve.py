@@ -7,16 +7,21 @@ import json
 import logging
 import os
 import signal
+import socket
 import threading
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 import uvicorn
 from sqlalchemy.exc import OperationalError
+from starlette.types import ASGIApp
 
+from edgeml.errors import FleetError
 from edgeml.fleet.broker import BrokerAddress, EmbeddedBroker, bind
 from edgeml.fleet.collector import Collector
 from edgeml.fleet.config import FleetConfig
@@ -63,25 +68,25 @@ def serve(config: FleetConfig, options: ServeOptions) -> None:
     Raises:
         FleetError: a port in use, a store or token file that cannot be opened.
     """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn catches them, and raises them again when it is done
+        signal.signal(number, lambda *_: stop.set())
     host = options.http_host or config.http_host
     port = config.http_port if options.http_port is None else options.http_port
-    listener = bind(host, port, "the dashboard")
-    engine = open_store(config.store_url)
-    token, token_is_new = load_or_make_token(config.token_file)
-    embedded = EmbeddedBroker(options.mqtt_host, options.mqtt_port) if options.embedded_broker else None
-    broker = embedded.address if embedded else _external_broker(config, options)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again when it is done: nothing may follow
-        signal.signal(number, lambda *_: stop.set())
-    threads = [
-        threading.Thread(
-            target=Collector(engine, broker, period_s=config.period_s).run, args=(stop,), name="collector"
-        ),
-        threading.Thread(target=_keep_evaluating, args=(engine, config, stop), name="evaluation"),
-    ]
-    for thread in threads:
-        thread.start()
-    try:
+    with ExitStack() as stack:  # undone in reverse order; what can be refused comes before what leaves files
+        listener = stack.enter_context(closing(bind(host, port, "the dashboard")))
+        broker = _broker(config, options, stack)
+        engine = open_store(config.store_url)
+        stack.callback(engine.dispose)
+        token, token_is_new = load_or_make_token(config.token_file)
+        for name, work in (
+            ("collector", partial(Collector(engine, broker, period_s=config.period_s).run, stop)),
+            ("evaluation", partial(_keep_evaluating, engine, config, stop)),
+        ):
+            thread = threading.Thread(target=work, name=name)
+            thread.start()
+            stack.callback(thread.join)
+        stack.callback(stop.set)
         ready = Ready(
             dashboard_url=f"http://{host}:{listener.getsockname()[1]}/",
             http_port=listener.getsockname()[1],
@@ -91,28 +96,26 @@ def serve(config: FleetConfig, options: ServeOptions) -> None:
             store_url=config.store_url,
             pid=os.getpid(),
         )
-        _announce(ready, token if token_is_new else None, options.ready_file)
-        app = make_app(engine, token=token, period_s=config.period_s)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S
-            )
-        )
-        server.run(sockets=[listener])
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-        if embedded is not None:
-            embedded.stop()
-        engine.dispose()
-        if options.ready_file is not None:
-            options.ready_file.unlink(missing_ok=True)
+        _announce(ready, token if token_is_new else None, options.ready_file, stack)
+        if not stop.is_set():
+            _run_dashboard(make_app(engine, token=token, period_s=config.period_s), listener)
     log.info("stopped")
 
 
-def _external_broker(config: FleetConfig, options: ServeOptions) -> BrokerAddress:
+def _broker(config: FleetConfig, options: ServeOptions, stack: ExitStack) -> BrokerAddress:
+    if options.embedded_broker:
+        embedded = EmbeddedBroker(options.mqtt_host, options.mqtt_port)
+        stack.callback(embedded.stop)
+        return embedded.address
     return BrokerAddress.from_url(options.broker_url) if options.broker_url else config.broker
+
+
+def _run_dashboard(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve requests until a signal comes."""
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S
+    )
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def _keep_evaluating(engine: sa.Engine, config: FleetConfig, stop: threading.Event) -> None:
@@ -126,7 +129,7 @@ def _keep_evaluating(engine: sa.Engine, config: FleetConfig, stop: threading.Eve
         stop.wait(EVALUATE_EVERY_S)
 
 
-def _announce(ready: Ready, new_token: str | None, ready_file: Path | None) -> None:
+def _announce(ready: Ready, new_token: str | None, ready_file: Path | None, stack: ExitStack) -> None:
     """Tell people on the terminal, and programs in a file that is complete as soon as it is there."""
     print(f"broker     {ready.mqtt_host}:{ready.mqtt_port}", flush=True)
     if new_token is None:
@@ -135,6 +138,10 @@ def _announce(ready: Ready, new_token: str | None, ready_file: Path | None) -> N
         print(f"dashboard  {ready.dashboard_url}?token={new_token}", flush=True)
         print(f"           the token is shown once; it is kept in {ready.token_file}", flush=True)
     if ready_file is not None:
-        partial = ready_file.with_name(ready_file.name + ".part")
-        partial.write_text(json.dumps(vars(ready), sort_keys=True) + "\n", encoding="utf-8")
-        partial.replace(ready_file)
+        half = ready_file.with_name(ready_file.name + ".part")
+        try:
+            half.write_text(json.dumps(asdict(ready), sort_keys=True) + "\n", encoding="utf-8")
+            half.replace(ready_file)
+        except OSError as error:
+            raise FleetError(f"cannot write the ready file {ready_file}: {error.strerror}") from error
+        stack.callback(ready_file.unlink, missing_ok=True)
