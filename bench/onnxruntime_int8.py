@@ -3,8 +3,9 @@
 
     python bench/onnxruntime_int8.py MODEL.onnx --calibration DATA.npz
 
-ONNX Runtime's int8 model is made here by its own static quantizer (QDQ, per-channel s8 weights, min-max) twice, with u8 and with
-s8 activations, because either may be the faster one; the better of the two is what edgeml is compared with. Prints one JSON document.
+ONNX Runtime's int8 model is made here by its own static quantizer (QDQ, per-channel s8 weights, min-max) twice, with
+u8 and with s8 activations, because either may be the faster one; edgeml is compared with the better of the two.
+Prints one JSON document.
 """
 
 from __future__ import annotations

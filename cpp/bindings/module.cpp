@@ -6,4 +6,6 @@ PYBIND11_MODULE(_core, module) {
   module.doc() = "The native core of edgeml. The public surface is the package edgeml.";
   edgeml::bind_noise(module);
   edgeml::bind_observe(module);
+  edgeml::bind_cpu(module);
+  edgeml::bind_session(module);
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The numpy evaluator against arithmetic done a second way: exact fractions for requantize, plain loops for the windows."""
+"""The numpy evaluator against arithmetic done a second way: exact fractions for requantize, plain loops for windows."""
 
 from fractions import Fraction
 

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Python face of the three tables: ISA levels, kernels, operators, and what this machine takes of them.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <string>
+
+#include "base/crc32c.h"
+#include "bindings.h"
+#include "cpu/cpu_features.h"
+#include "kernels/kernel_table.h"
+#include "model/model.h"
+#include "runtime/peak_rate.h"
+
+namespace edgeml {
+namespace {
+
+namespace py = pybind11;
+
+py::list isas() {
+  py::list list;
+  for (const Isa isa : isas_of(detect_cpu_features())) list.append(std::string(isa_name(isa)));
+  return list;
+}
+
+py::list kernel_rows() {
+  py::list list;
+#define EDGEML_KERNEL(family, Fn, isa, mr, nr, kr, symbol) list.append(py::make_tuple(#family, #isa, #symbol));
+#include "kernels/kernels.def"
+#undef EDGEML_KERNEL
+  return list;
+}
+
+kernels::KernelTable table_of(const std::string& isa) {
+  const CpuFeatures features = detect_cpu_features();
+  const std::optional<Isa> level = isa_from_name(isa);
+  if (!level || !isa_runs_on(*level, features)) {
+    raise("IsaError", "isa " + isa + ": this machine does not run it; `edgeml info` lists what it runs");
+  }
+  return kernels::choose_kernels(features, *level);
+}
+
+py::dict chosen_kernels(const std::string& isa) {
+  const kernels::KernelTable table = table_of(isa);
+  py::dict chosen;
+#define EDGEML_KERNEL(family, Fn, isa_, mr, nr, kr, symbol) \
+  if (Isa::isa_ == Isa::ref) chosen[#family] = table.family.name;
+#include "kernels/kernels.def"
+#undef EDGEML_KERNEL
+  return chosen;
+}
+
+py::list operators() {
+  py::list list;
+  for (const OpInfo& info : op_infos()) {
+    list.append(py::make_tuple(static_cast<int>(info.code), std::string(info.name), info.inputs_min, info.inputs_max,
+                               info.attributes, std::string(info.from_onnx), std::string(info.quantization)));
+  }
+  return list;
+}
+
+}  // namespace
+
+void bind_cpu(py::module_& module) {
+  module.attr("ISAS") = py::tuple(isas());
+  module.attr("KERNELS") = py::tuple(kernel_rows());
+  module.attr("OPERATORS") = py::tuple(operators());
+  module.def("chosen_kernels", &chosen_kernels, py::arg("isa"), "Family -> kernel that a session of this level runs.");
+  module.def(
+      "peak_macs_per_s", [](const std::string& isa) { return peak_macs_per_s(table_of(isa).qs8_gemm); }, py::arg("isa"),
+      "Multiply-accumulates per second of the level's matmul kernel on data in L1, measured now.");
+  module.def(
+      "crc32c", [](const py::bytes& bytes) { return crc32c(std::as_bytes(std::span(std::string_view(bytes)))); },
+      py::arg("data"));
+}
+
+}  // namespace edgeml

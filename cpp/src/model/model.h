@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The graph of an artifact in memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "edgeml/tensor.h"
+
+namespace edgeml {
+
+enum class OpCode : std::uint16_t {
+#define EDGEML_OP(code, name, inputs_min, inputs_max, attributes, from_onnx, quantization) name = code,
+#include "model/operators.def"
+#undef EDGEML_OP
+};
+
+struct OpInfo {
+  OpCode code;
+  std::string_view name;
+  std::int32_t inputs_min, inputs_max, attributes;
+  std::string_view from_onnx, quantization;
+};
+
+// The rows of operators.def.
+std::span<const OpInfo> op_infos() noexcept;
+const OpInfo* find_op_info(std::uint32_t code) noexcept;  // nullptr if there is no such row
+
+struct Tensor {
+  std::string name;
+  DType dtype = DType::s8;
+  bool is_constant = false;
+  Dims dims;  // of an activation: dims[0] is the batch, 0 = free
+  float scale = 0;
+  std::int32_t zero_point = 0;
+  std::span<const std::byte> data;  // constants only; points into the artifact
+
+  template <class T>
+  std::span<const T> values() const noexcept {  // data is 64-byte aligned in the artifact
+    return {reinterpret_cast<const T*>(data.data()), data.size() / sizeof(T)};
+  }
+};
+
+struct Node {
+  OpCode op = OpCode::quantize;
+  std::string name;
+  std::vector<std::uint32_t> inputs, outputs;  // tensor indices
+  std::vector<std::int32_t> attributes;
+};
+
+struct Model {
+  std::vector<Tensor> tensors;
+  std::vector<Node> nodes;  // in execution order
+  std::vector<std::uint32_t> inputs, outputs;
+  std::string metadata, telemetry;  // JSON; telemetry may be absent
+
+  // Dim 0 of every activation: 0 if it is free.
+  std::int64_t declared_batch() const { return tensors[inputs[0]].dims[0]; }
+};
+
+}  // namespace edgeml

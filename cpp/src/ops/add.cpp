@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// add: two activations of the same dims, byte by byte in memory order.
+#include "ops/checks.h"
+#include "ops/layout.h"
+#include "ops/operator.h"
+
+namespace edgeml {
+namespace {
+
+using kernels::act_t;
+
+enum Attribute : int { kActMin = 0 };
+
+class Add final : public Operator {
+ public:
+  explicit Add(const OperatorContext& context)
+      : a_(context.node.inputs[0]),
+        b_(context.node.inputs[1]),
+        y_(context.node.outputs[0]),
+        layout_(context.output().dims),
+        row_(context.kernels.qs8_vadd),
+        args_{
+            .a = nullptr,
+            .b = nullptr,
+            .out = nullptr,
+            .n = 0,
+            .zero_point_a = context.input(0).zero_point + kernels::kActOffset,
+            .zero_point_b = context.input(1).zero_point + kernels::kActOffset,
+            .multiplier_a = context.input(2).values<float>()[0],
+            .multiplier_b = context.input(2).values<float>()[1],
+            .range = output_range(context.output(), context.attribute(kActMin), context.attribute(kActMin + 1)),
+        } {}
+
+  const char* kernel() const override { return row_.name; }
+  std::int32_t in_place_inputs() const override { return 2; }
+
+  void run(const Run& run) const noexcept override {
+    for_bytes(run.parallel, run.batch * layout_.sample_step, [&](std::int64_t begin, std::int64_t end) {
+      kernels::QS8VaddArgs args = args_;
+      args.a = run.tensor<act_t>(a_) + begin;
+      args.b = run.tensor<act_t>(b_) + begin;
+      args.out = run.tensor<act_t>(y_) + begin;
+      args.n = end - begin;
+      row_.fn(args);
+    });
+  }
+
+ private:
+  std::uint32_t a_, b_, y_;
+  Layout layout_;
+  kernels::KernelRow<kernels::QS8VaddFn> row_;
+  kernels::QS8VaddArgs args_;
+};
+
+}  // namespace
+
+OperatorResult make_add(const OperatorContext& context) {
+  EDGEML_RETURN_IF_ERROR(check_activation(context, context.input(0), DType::s8));
+  EDGEML_RETURN_IF_ERROR(check_activation(context, context.input(1), DType::s8));
+  EDGEML_RETURN_IF_ERROR(check_activation(context, context.output(), DType::s8));
+  EDGEML_RETURN_IF_ERROR(check_same_dims(context, context.input(0), context.input(1)));
+  EDGEML_RETURN_IF_ERROR(check_same_dims(context, context.input(0), context.output()));
+  EDGEML_RETURN_IF_ERROR(check_constant(context, 2, DType::f32, {2}));
+  EDGEML_RETURN_IF_ERROR(check_multipliers(context, 2, true));
+  EDGEML_RETURN_IF_ERROR(check_act_range(context, kActMin));
+  return std::make_unique<Add>(context);
+}
+
+}  // namespace edgeml

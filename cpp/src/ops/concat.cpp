@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// concat: activations of one scale and zero point side by side along an axis.
+#include <cstring>
+#include <vector>
+
+#include "ops/checks.h"
+#include "ops/layout.h"
+#include "ops/operator.h"
+#include "ops/strided_copy.h"
+
+namespace edgeml {
+namespace {
+
+using kernels::act_t;
+
+class Concat final : public Operator {
+ public:
+  explicit Concat(const OperatorContext& context)
+      : y_(context.node.outputs[0]), out_dims_(context.output().dims), out_(out_dims_), axis_(context.attribute(0)) {
+    std::int64_t first = 0;
+    for (std::size_t i = 0; i < context.node.inputs.size(); ++i) {
+      parts_.push_back({context.node.inputs[i], context.input(i).dims, Layout(context.input(i).dims), first});
+      first += context.input(i).dims[axis_];
+    }
+  }
+
+  void run(const Run& run) const noexcept override {
+    for (std::int64_t n = 0; n < run.batch; ++n) {
+      act_t* const y = run.tensor<act_t>(y_) + n * out_.sample_step;
+      for (const Part& part : parts_) {
+        const act_t* const x = run.tensor<act_t>(part.tensor) + n * part.layout.sample_step;
+        if (axis_ == 1 && part.first % 4 == 0) {
+          copy_planes(part, x, y);
+        } else {
+          copy_elements(part, x, y);
+        }
+      }
+    }
+  }
+
+ private:
+  struct Part {
+    std::uint32_t tensor;
+    Dims dims;
+    Layout layout;
+    std::int64_t first;  // where it begins along the axis
+  };
+
+  // Whole words; the bytes of absent channels in a part's last word are overwritten by the next part.
+  void copy_planes(const Part& part, const act_t* x, act_t* y) const noexcept {
+    for (std::int64_t g = 0; g < part.layout.groups; ++g) {
+      std::memcpy(y + (part.first / 4 + g) * out_.plane_step, x + g * part.layout.plane_step,
+                  static_cast<std::size_t>(out_.pixels) * 4);
+    }
+  }
+
+  void copy_elements(const Part& part, const act_t* x, act_t* y) const noexcept {
+    for_each_element(part.dims, [&](auto at) {
+      const act_t value = x[byte_of(part.layout, part.dims, at)];
+      at[static_cast<std::size_t>(axis_)] += part.first;
+      y[byte_of(out_, out_dims_, at)] = value;
+    });
+  }
+
+  std::uint32_t y_;
+  Dims out_dims_;
+  Layout out_;
+  std::int32_t axis_;
+  std::vector<Part> parts_;
+};
+
+}  // namespace
+
+OperatorResult make_concat(const OperatorContext& context) {
+  const Tensor& y = context.output();
+  EDGEML_RETURN_IF_ERROR(check_activation(context, y, DType::s8));
+  EDGEML_RETURN_IF_ERROR(check_attribute_range(context, 0, 1, 1, y.dims.rank - 1));
+  const std::int32_t axis = context.attribute(0);
+  std::int64_t sum = 0;
+  for (std::size_t i = 0; i < context.node.inputs.size(); ++i) {
+    const Tensor& x = context.input(i);
+    EDGEML_RETURN_IF_ERROR(check_activation(context, x, DType::s8, y.dims.rank));
+    EDGEML_RETURN_IF_ERROR(check_same_quantization(context, x, y));
+    Dims expected = y.dims;
+    expected[axis] = x.dims[axis];
+    if (x.dims != expected)
+      return fail(ErrorCode::shape_mismatch, where(context), ": \"", x.name, "\" does not fit the output beside axis ",
+                  axis);
+    sum += x.dims[axis];
+  }
+  if (sum != y.dims[axis]) {
+    return fail(ErrorCode::shape_mismatch, where(context), ": the inputs have ", sum, " along axis ", axis,
+                ", the output has ", y.dims[axis]);
+  }
+  return std::make_unique<Concat>(context);
+}
+
+}  // namespace edgeml

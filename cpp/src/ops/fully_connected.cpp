@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// fully_connected: one qs8_gemm with the samples of the batch as pixels.
+#include <utility>
+#include <vector>
+
+#include "ops/checks.h"
+#include "ops/gemm_node.h"
+#include "ops/layout.h"
+#include "ops/operator.h"
+
+namespace edgeml {
+namespace {
+
+using kernels::act_t;
+
+enum Attribute : int { kActMin = 0 };
+
+class FullyConnected final : public Operator {
+ public:
+  FullyConnected(const OperatorContext& context, GemmNode gemm)
+      : x_(context.node.inputs[0]),
+        y_(context.node.outputs[0]),
+        in_(context.input(0).dims),
+        out_(context.output().dims),
+        gemm_(std::move(gemm)),
+        range_(output_range(context.output(), context.attribute(kActMin), context.attribute(kActMin + 1))) {
+    workspace_.per_thread = gemm_.workspace_bytes();
+    for (std::int64_t g = 0; g < in_.groups; ++g) group_offset_.push_back(static_cast<std::int32_t>(g * 4));
+  }
+
+  Workspace workspace() const override { return workspace_; }
+  const char* kernel() const override { return gemm_.kernel(); }
+  std::int64_t macs_per_sample() const override { return in_.channels * out_.channels; }
+  std::int64_t packed_weight_bytes() const override { return gemm_.packed_bytes(); }
+
+  void run(const Run& run) const noexcept override {
+    kernels::QS8GemmArgs args{};
+    args.in = run.tensor<act_t>(x_);
+    args.group_offset = group_offset_.data();
+    args.out_w = 1;
+    args.in_row_step = static_cast<std::int32_t>(in_.sample_step);
+    args.in_col_step = 0;
+    args.out = run.tensor<act_t>(y_);
+    args.out_plane_step = 4;
+    args.out_pixel_step = out_.sample_step;
+    args.range = range_;
+    gemm_.run(run, workspace_, args, run.batch);
+  }
+
+ private:
+  std::uint32_t x_, y_;
+  Layout in_, out_;
+  GemmNode gemm_;
+  kernels::OutputRange range_;
+  Workspace workspace_;
+  std::vector<std::int32_t> group_offset_;
+};
+
+}  // namespace
+
+OperatorResult make_fully_connected(const OperatorContext& context) {
+  EDGEML_RETURN_IF_ERROR(check_activation(context, context.input(0), DType::s8, 2));
+  EDGEML_RETURN_IF_ERROR(check_activation(context, context.output(), DType::s8, 2));
+  EDGEML_RETURN_IF_ERROR(check_act_range(context, kActMin));
+  const std::int64_t depth = context.input(0).dims[1];
+  const std::int64_t channels = context.output().dims[1];
+  EDGEML_RETURN_IF_ERROR(check_constant(context, 1, DType::s8, {channels, depth}));
+  EDGEML_RETURN_IF_ERROR(check_constant(context, 2, DType::s32, {channels}));
+  EDGEML_RETURN_IF_ERROR(check_constant(context, 3, DType::f32, {channels}));
+  EDGEML_RETURN_IF_ERROR(check_multipliers(context, 3));
+  EDGEML_RETURN_IF_ERROR(check_weights(context, channels, depth, depth, 1));
+  Result<GemmNode> gemm =
+      GemmNode::pack(context.kernels.qs8_gemm, {
+                                                   .weights = context.input(1).values<std::int8_t>(),
+                                                   .bias = context.input(2).values<std::int32_t>(),
+                                                   .multiplier = context.input(3).values<float>(),
+                                                   .channels = channels,
+                                                   .taps = 1,
+                                                   .in_channels = depth,
+                                                   .zero_point_in = context.input(0).zero_point,
+                                               });
+  if (!gemm.ok()) return gemm.error();
+  return std::make_unique<FullyConnected>(context, std::move(gemm).value());
+}
+
+}  // namespace edgeml

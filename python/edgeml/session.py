@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`InferenceSession`: loads an artifact and runs it; takes what onnxruntime's class of that name takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeml import _core
+from edgeml.errors import InputError, UsageError
+
+Array = npt.NDArray[Any]
+
+_TYPES = {"float32": "tensor(float)", "int8": "tensor(int8)", "int32": "tensor(int32)", "uint32": "tensor(uint32)"}
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A graph input or output. A free batch is "N" in `shape`; scale and zero_point are 0 for float tensors."""
+
+    name: str
+    shape: list[int | str]
+    type: str
+    dtype: np.dtype[Any]
+    scale: float
+    zero_point: int
+
+
+class InferenceSession:
+    """An artifact, checked, planned and prepacked for this machine.
+
+    Everything that can fail, fails here; `run` checks names, shapes and dtypes, and then cannot fail. Several threads
+    may use one session: their runs take turns.
+    """
+
+    def __init__(
+        self, model: str | os.PathLike[str] | bytes, *, threads: int | None = None, isa: str | None = None
+    ) -> None:
+        """Load an artifact from a path or from its bytes.
+
+        Args:
+            model: path of an `.edgeml` file, or its bytes.
+            threads: threads that one run uses; None: EDGEML_THREADS, else 1; 0: as many as the CPU set and quota allow.
+            isa: a level of `edgeml info` that is at most what the machine has; None: EDGEML_ISA, else the best.
+
+        Raises:
+            ArtifactError: the file cannot be read or is damaged.
+            IsaError: this machine does not run the level.
+            UsageError: threads is not a number from 0 to 256.
+        """
+        source = model if isinstance(model, bytes) else os.fspath(model)
+        self._core = _core.Session(source, _threads(threads), isa or os.environ.get("EDGEML_ISA") or None)
+        self._inputs = [_spec(info) for info in self._core.inputs]
+        self._outputs = [_spec(info) for info in self._core.outputs]
+        self._output_index = {spec.name: i for i, spec in enumerate(self._outputs)}
+
+    def get_inputs(self) -> list[TensorSpec]:
+        """The graph inputs, in order."""
+        return list(self._inputs)
+
+    def get_outputs(self) -> list[TensorSpec]:
+        """The graph outputs, in order."""
+        return list(self._outputs)
+
+    @property
+    def isa(self) -> str:
+        """The instruction-set level that this session runs."""
+        return self._core.isa
+
+    @property
+    def threads(self) -> int:
+        """The threads that one run uses."""
+        return self._core.threads
+
+    def run(
+        self,
+        output_names: Sequence[str] | Mapping[str, Array] | None,
+        input_feed: Mapping[str, Array] | None = None,
+    ) -> list[Array]:
+        """Run the network: `run(None, {"input": x})` as in onnxruntime, or `run({"input": x})`.
+
+        Args:
+            output_names: outputs wanted, in that order; None: all.
+            input_feed: one array per graph input, of the shape and dtype of `get_inputs()`; a free batch is any >= 1.
+
+        Returns:
+            One new array per wanted output.
+
+        Raises:
+            InputError: a name, shape or dtype that the model does not take.
+        """
+        if input_feed is None:
+            if not isinstance(output_names, Mapping):
+                raise InputError("run() got no input arrays: call run(None, {name: array})")
+            input_feed, output_names = output_names, None
+        arrays, batch = self._check(input_feed)
+        wanted = None if output_names is None else [self._output(str(name)) for name in output_names]
+        results = self._core.run(arrays, batch)
+        return results if wanted is None else [results[i] for i in wanted]
+
+    def profile(self, input_feed: Mapping[str, Array], *, runs: int = 50) -> list[_core.NodeProfile]:
+        """Median nanoseconds of every node over `runs` runs. Raises InputError as `run` does."""
+        arrays, batch = self._check(input_feed)
+        return self._core.profile(arrays, batch, runs)
+
+    def _check(self, feed: Mapping[str, Array]) -> tuple[list[Array], int]:
+        arrays: list[Array] = []
+        batch = 0
+        for spec in self._inputs:
+            if spec.name not in feed:
+                raise InputError(f"input {spec.name!r} is missing; {self._takes()}")
+            array = np.ascontiguousarray(feed[spec.name])
+            shape = array.shape
+            if array.dtype != spec.dtype:
+                raise InputError(
+                    f"input {spec.name!r} has dtype {array.dtype}, the model takes {spec.dtype}: "
+                    f"pass x.astype(numpy.{spec.dtype})"
+                )
+            if len(shape) != len(spec.shape) or list(shape[1:]) != spec.shape[1:] or shape[0] == 0:
+                raise InputError(f"input {spec.name!r} has shape {list(shape)}, the model takes {_show(spec.shape)}")
+            batch = batch or shape[0]
+            expected = batch if spec.shape[0] == "N" else spec.shape[0]
+            if shape[0] != expected:
+                raise InputError(f"input {spec.name!r} has a batch of {shape[0]}, expected {expected}")
+            arrays.append(array)
+        if len(feed) != len(arrays):
+            unknown = sorted(set(feed) - {spec.name for spec in self._inputs})
+            raise InputError(f"the model has no input {unknown[0]!r}; {self._takes()}")
+        return arrays, batch
+
+    def _output(self, name: str) -> int:
+        index = self._output_index.get(name)
+        if index is None:
+            raise InputError(f"the model has no output {name!r}; it has {', '.join(self._output_index)}")
+        return index
+
+    def _takes(self) -> str:
+        return "the model takes " + ", ".join(f"{s.name!r} {_show(s.shape)} {s.dtype}" for s in self._inputs)
+
+
+def _show(shape: Sequence[int | str]) -> str:
+    return "[" + ", ".join(str(n) for n in shape) + "]"
+
+
+def _spec(info: _core.TensorInfo) -> TensorSpec:
+    shape: list[int | str] = list(info.dims)
+    if shape[0] == 0:
+        shape[0] = "N"
+    return TensorSpec(info.name, shape, _TYPES[info.dtype], np.dtype(info.dtype), info.scale, info.zero_point)
+
+
+def _threads(threads: int | None) -> int:
+    if threads is not None:
+        return threads
+    text = os.environ.get("EDGEML_THREADS")
+    if not text:
+        return 1
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"EDGEML_THREADS is {text!r}, expected a whole number from 0 to 256") from None
