@@ -119,7 +119,7 @@ def _text(report: dict[str, Any]) -> str:
         f"{r['model']}: {r['isa']}, {r['threads']} thread(s), batch 1",
         f"  latency  p50 {r['latency_ms_p50']:.4g} ms, p99 {r['latency_ms_p99']:.4g} ms ({r['runs']} runs)",
         f"  load     {r['load_ms']:.4g} ms, first run {r['first_run_ms']:.4g} ms",
-        f"  rate     {r['gmacs_per_s']:.4g} of {r['peak_gmacs_per_s']:.4g} GMAC/s, {r['percent_of_peak']:.1f} % of peak",
+        f"  rate     {r['gmacs_per_s']:.4g} GMAC/s, {r['percent_of_peak']:.1f} % of {r['peak_gmacs_per_s']:.4g}",
         "",
         f"{'layer':<34} {'operator':<17} {'output':<18} {'us':>9} {'share':>6} {'peak':>6}  kernel",
     ]
