@@ -89,7 +89,7 @@ def test_arrays_of_any_memory_layout(artifact: Artifact) -> None:
 @pytest.mark.parametrize(
     ("feed", "sentence"),
     [
-        ({}, "input 't0' is missing; the model takes 't0' [N, 3, 7, 6] float32"),
+        ({}, r"input 't0' is missing; the model takes 't0' \[N, 3, 7, 6\] float32"),
         ({"other": samples(1)}, "input 't0' is missing"),
         ({INPUT: samples(1), "other": samples(1)}, "no input 'other'"),
         (

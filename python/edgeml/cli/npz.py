@@ -22,11 +22,10 @@ Array = npt.NDArray[Any]
 def read_npz(path: str | os.PathLike[str]) -> dict[str, Array]:
     """All arrays of an `.npz` file. Raises InputError where it cannot be read, is none, or holds Python objects."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError(
-                    f"{os.fspath(path)} is a single array, expected an .npz file: write it with numpy.savez"
-                )
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise InputError(f"{os.fspath(path)} is a single array, expected an .npz file: write it with numpy.savez")
+        with archive:
             return {name: archive[name] for name in archive.files}
     except OSError as error:
         raise InputError(f"cannot read {os.fspath(path)}: {error.strerror or error}") from error
