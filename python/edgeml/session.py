@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeml import _core
-from edgeml.errors import InputError, UsageError
+from edgeml.errors import ArtifactError, InputError, UsageError
 
 Array = npt.NDArray[Any]
 
@@ -53,8 +57,8 @@ class InferenceSession:
             IsaError: this machine does not run the level.
             UsageError: threads is not a number from 0 to 256.
         """
-        source = model if isinstance(model, bytes) else os.fspath(model)
-        self._core = _core.Session(source, _threads(threads), isa or os.environ.get("EDGEML_ISA") or None)
+        self._source = model if isinstance(model, bytes) else os.fspath(model)
+        self._core = _core.Session(self._source, _threads(threads), isa or os.environ.get("EDGEML_ISA") or None)
         self._inputs = [_spec(info) for info in self._core.inputs]
         self._outputs = [_spec(info) for info in self._core.outputs]
         self._output_index = {spec.name: i for i, spec in enumerate(self._outputs)}
@@ -66,6 +70,31 @@ class InferenceSession:
     def get_outputs(self) -> list[TensorSpec]:
         """The graph outputs, in order."""
         return list(self._outputs)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The metadata of the artifact: name, producer, options, ... (docs/design/artifact-format.md, section 6)."""
+        metadata: dict[str, Any] = json.loads(self._core.metadata)
+        return metadata
+
+    @property
+    def telemetry_bytes(self) -> bytes | None:
+        """The telemetry schema of the artifact (docs/design/wire.md, section 1); None where it carries none."""
+        return self._core.telemetry.encode() or None
+
+    @cached_property
+    def model_id(self) -> bytes:
+        """The first 8 bytes of the SHA-256 of the artifact; read from its file at the first use.
+
+        Raises:
+            ArtifactError: the file can no longer be read.
+        """
+        if isinstance(self._source, bytes):
+            return hashlib.sha256(self._source).digest()[:8]
+        try:
+            return hashlib.sha256(Path(self._source).read_bytes()).digest()[:8]
+        except OSError as error:
+            raise ArtifactError(f"cannot read {self._source} for its model id: {error.strerror}") from error
 
     @property
     def isa(self) -> str:

@@ -87,8 +87,8 @@ void Observer::observe(std::span<const TensorView> tensors, std::int64_t samples
     const TensorView& view = tensors[t];
     const auto elements = static_cast<std::size_t>(view.sample_elements());
     for (const Feature& feature : tensor.values) {
-      const float* value = view.data + feature.index;
-      for (std::int64_t n = 0; n < samples; ++n, value += elements) count(feature, *value);
+      feature.edges.count(view.data + feature.index, samples, view.sample_elements(),
+                          counts_.data() + feature.first_slot);
     }
     if (tensor.channels.empty() && tensor.classes.empty()) continue;
     for (std::int64_t n = 0; n < samples; ++n) {

@@ -131,13 +131,13 @@ class Publisher:
             finally:
                 self.is_connected = False
                 _close_quietly(connection)
-            if self._draining.is_set() and not connection.protocol_refused:
-                return
             if connection.protocol_refused:
                 is_v5 = self._protocol == MQTTProtocolVersion.MQTTv5
                 self._protocol = MQTTProtocolVersion.MQTTv311 if is_v5 else MQTTProtocolVersion.MQTTv5
                 if is_v5:
                     continue
+            if self._draining.is_set():
+                return
             if connection.is_ready:
                 pause_s = self._options.backoff_min_s
             # Jitter keeps a fleet from calling a broker that comes back in one second. Not a secret, so not a CSPRNG.

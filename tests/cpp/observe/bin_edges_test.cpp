@@ -51,9 +51,23 @@ std::vector<float> probes_of(const std::vector<float>& edges) {
 void check(const std::vector<float>& edges) {
   const BinEdges bins(edges);
   CHECK(bins.slot_count() == static_cast<int>(edges.size()) + 2);
-  for (const float v : probes_of(edges)) {
+  const std::vector<float> probes = probes_of(edges);
+  for (const float v : probes) {
     CAPTURE(v);
     CHECK(bins.slot(v) == slot_by_definition(edges, v));
+  }
+  // The same values as one array, more than a block of them, also with others between.
+  std::vector<float> many;
+  while (many.size() < 600) many.insert(many.end(), probes.begin(), probes.end());
+  for (const std::size_t stride : {1, 3}) {
+    std::vector<std::int64_t> counted(edges.size() + 2);
+    std::vector<std::int64_t> expected(counted.size());
+    const std::size_t count = many.size() / stride;
+    bins.count(many.data(), static_cast<std::int64_t>(count), static_cast<std::int64_t>(stride), counted.data());
+    for (std::size_t n = 0; n < count; ++n) {
+      ++expected[static_cast<std::size_t>(slot_by_definition(edges, many[n * stride]))];
+    }
+    CHECK(counted == expected);
   }
 }
 

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Monitor`: runs a session, counts what it sees, and reports windows of counts privately.
+
+    inference thread      run -> Observer counts                      (a lock for some microseconds, nothing else)
+    edgeml-windows        every window_s: reserve budget -> take counts -> noise -> spool
+    edgeml-publisher      spool -> MQTT -> ack -> delete
+
+Where the budget of the day is spent, the spool is full or the disk fails, the counts stay in the window that is being
+counted and go out with a later one.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from typing_extensions import Self
+
+from edgeml import __version__
+from edgeml.errors import DeviceError, EdgemlError, InputError, UsageError
+from edgeml.observe import Observer, TelemetrySchema
+from edgeml.privacy import PrivacyBudget, release
+from edgeml.privacy.budget import MICRO
+from edgeml.privacy.ledger import DAY_S
+from edgeml.telemetry.broker_address import BrokerAddress
+from edgeml.telemetry.messages import Birth
+from edgeml.telemetry.mqtt import Destination
+from edgeml.telemetry.publisher import Publisher, PublisherOptions
+from edgeml.telemetry.spool import Spool, WindowSpan
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from edgeml.session import InferenceSession, TensorSpec
+
+WINDOW_S_DEFAULT: Final = 300.0
+FLUSH_TIMEOUT_S: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorStatus:
+    """Where a device stands: windows made and waiting for the fleet's ack, and the day's epsilon."""
+
+    windows_produced: int
+    windows_waiting: int
+    epsilon_spent: float
+    epsilon_budget: float
+    is_connected: bool
+
+
+class Monitor:
+    """Counts the inferences of a session and reports them; a context manager.
+
+        with edgeml.Monitor(session, state="state", device="d1") as monitor:
+            outputs = monitor.run(None, {"input": x})
+
+    Several threads may call `run` and `observe`.
+    """
+
+    def __init__(  # noqa: PLR0913 - the options of a device, all by name
+        self,
+        session: InferenceSession,
+        *,
+        state: str | os.PathLike[str],
+        device: str,
+        tenant: str = "default",
+        broker: str = "mqtt://127.0.0.1:1883",
+        budget: PrivacyBudget | None = None,
+        window_s: float = WINDOW_S_DEFAULT,
+        clock: Callable[[], float] = time.time,
+        publisher: PublisherOptions | None = None,
+    ) -> None:
+        """Open the state directory and start to report.
+
+        Args:
+            session: what runs; its artifact must carry a telemetry schema.
+            state: directory of spool and ledger, one a device; made if it is missing.
+            device: name at the fleet, 1 to 64 of `a-z A-Z 0-9 . _ -`.
+            tenant: the fleet's name for whose device it is, of the same characters.
+            broker: `mqtt://host[:port]`; it need not be there.
+            budget: what a day and a release may cost; default: 8 a day, 1 a release.
+            window_s: seconds of a window, at least 0.1.
+            clock: unix seconds; for tests.
+            publisher: when to send again and when to call again.
+
+        Raises:
+            UsageError: an option that cannot be, or an artifact without telemetry schema.
+            DeviceError: the state directory cannot be written, or another process has it.
+        """
+        if not 0.1 <= window_s <= DAY_S:
+            raise UsageError(f"monitor: window_s {window_s} must be 0.1 to {DAY_S}")
+        schema_bytes = session.telemetry_bytes
+        if not schema_bytes:
+            raise UsageError("monitor: the artifact has no telemetry schema; convert the model again, with calibration")
+        to = Destination(broker=BrokerAddress.from_url(broker), tenant=tenant, device=device)
+        self._session = session
+        self._schema = TelemetrySchema.from_bytes(schema_bytes)
+        self._budget = budget or PrivacyBudget()
+        self._window_s = window_s
+        self._clock = clock
+        self._inputs = list(session.get_inputs())
+        self._outputs = list(session.get_outputs())
+        self._observer = Observer(self._schema)
+        self._counting = threading.Lock()  # the observer
+        self._releasing = threading.Lock()  # one release at a time
+        self._window_start = clock()
+        self._told_day: dict[str, int] = {}  # event -> day that it was told of
+        self._observe_failed = False
+        self._closing = threading.Event()
+        self._final_status: MonitorStatus | None = None
+        self._spool = Spool(Path(state), budget=self._budget, now=clock())
+        birth = Birth(
+            epoch=self._spool.epoch,
+            edgeml_version=__version__,
+            isa=session.isa,
+            model_id=session.model_id,
+            schema_id=self._schema.id,
+            model_name=str(session.metadata.get("name", ""))[:256],
+            time=0,
+        )
+        self._publisher = Publisher(self._spool, birth, to=to, clock=clock, options=publisher)
+        self._log_budget()
+        self._publisher.start()
+        self._windows = threading.Thread(target=self._roll, name="edgeml-windows", daemon=True)
+        self._windows.start()
+
+    def run(self, output_names: Sequence[str] | None, input_feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Run the session as `InferenceSession.run` does, and count the inference.
+
+        Raises:
+            InputError: what the session raises; such a call is not counted.
+        """
+        begin = time.perf_counter_ns()
+        outputs = self._session.run(None, input_feed)
+        latency_us = (time.perf_counter_ns() - begin) * 1e-3
+        named = {spec.name: array for spec, array in zip(self._outputs, outputs, strict=True)}
+        try:
+            self.observe(input_feed, named, latency_us)
+        except EdgemlError as error:  # counting never costs an answer
+            if not self._observe_failed:
+                self._observe_failed = True
+                _log.warning("inferences cannot be counted: %s", error)
+        if output_names is None:
+            return outputs
+        return [named[name] if name in named else self._unknown_output(name) for name in output_names]
+
+    def observe(
+        self,
+        input_feed: Mapping[str, NDArray[Any]],
+        outputs: Mapping[str, NDArray[Any]] | Sequence[NDArray[Any]],
+        latency_us: float,
+    ) -> None:
+        """Count an inference that was run elsewhere: its inputs, outputs (by name or in order) and microseconds.
+
+        Raises:
+            InputError: an array is missing, or is not what the telemetry schema counts; nothing is counted.
+        """
+        if not isinstance(outputs, Mapping):
+            outputs = {spec.name: array for spec, array in zip(self._outputs, outputs, strict=True)}
+        inputs = _as_float32(input_feed, self._inputs)
+        results = _as_float32(outputs, self._outputs)
+        with self._counting:
+            self._observer.observe(inputs, results, latency_us)
+
+    def release_window(self) -> bool:
+        """End the window now, also an empty one: noise, spool, and a new window. `window_s` does it by itself.
+
+        Gives False where that is not possible: the budget of the day is spent, the spool is full or the disk fails. The
+        counts then stay in the window.
+        """
+        with self._releasing:
+            now = self._clock()
+            try:
+                if self._spool.is_full():
+                    self._tell("spool_full", now, "windows grow until the fleet acknowledges some")
+                    return False
+                if not self._spool.ledger.can_reserve(now):
+                    spent = f"{self._spool.ledger.spent_micro(now) / MICRO:g} epsilon"
+                    self._tell("budget_spent", now, f"{spent} spent; the window grows until tomorrow")
+                    return False
+                self._release(now)
+            except (DeviceError, sqlite3.Error) as error:
+                _log.warning("window not released, its counts are kept: %s", error)
+                return False
+        self._publisher.notify()
+        return True
+
+    def status(self) -> MonitorStatus:
+        """Report windows and budget as of now."""
+        produced = self._spool.produced()
+        return MonitorStatus(
+            windows_produced=produced,
+            windows_waiting=produced + 1 - self._spool.spool_from(),
+            epsilon_spent=self._spool.ledger.spent_micro(self._clock()) / MICRO,
+            epsilon_budget=self._budget.day_micro / MICRO,
+            is_connected=self._publisher.is_connected,
+        )
+
+    def close(self, flush_timeout_s: float = FLUSH_TIMEOUT_S) -> MonitorStatus:
+        """Release the last window, wait up to `flush_timeout_s` for the fleet's acks, close the state directory.
+
+        Gives where the device stands at its end; closing again changes nothing.
+        """
+        if self._final_status is None:
+            self._closing.set()
+            self._windows.join()
+            if not self.release_window():
+                self._tell_dropped()
+            self._publisher.stop(flush_timeout_s)
+            self._final_status = self.status()
+            self._spool.close()
+        return self._final_status
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _roll(self) -> None:
+        while not self._closing.wait(self._window_s):
+            self._publisher.start()  # again, if it has died
+            try:
+                self.release_window()
+            except Exception:
+                _log.exception("window not released, its counts are kept")
+
+    def _release(self, now: float) -> None:
+        reservation = self._spool.ledger.reserve(now)
+        with self._counting:
+            raw = self._observer.take()
+        try:
+            released = release(raw, reservation=reservation, sensitivity=len(self._schema.features))
+            span = WindowSpan(
+                model_id=self._session.model_id,
+                schema_id=self._schema.id,
+                start=max(0, min(self._window_start, now)),  # the clock may have gone back
+                end=max(0, now),
+            )
+            self._spool.store(released, reservation=reservation, span=span)
+        except BaseException:
+            with self._counting:
+                self._observer.put_back(raw)
+            raise
+        self._window_start = now
+
+    def _tell(self, event: str, now: float, detail: str) -> None:
+        """Tell the fleet, once a day."""
+        day = self._spool.ledger.day_of(now)
+        if self._told_day.get(event) == day:
+            return
+        self._told_day[event] = day
+        _log.warning("%s: %s", event, detail)
+        self._spool.add_event(event, now, detail)
+        self._publisher.notify()
+
+    def _tell_dropped(self) -> None:
+        _log.warning("the counts since %d cannot be released and end with this process", self._window_start)
+        try:
+            self._spool.add_event("window_dropped", self._clock(), "closed before the window could be released")
+        except sqlite3.Error as error:
+            _log.warning("event not kept: %s", error)
+
+    def _log_budget(self) -> None:
+        releases = self._budget.day_micro // self._budget.release_micro
+        if releases * self._window_s < DAY_S:
+            _log.warning(
+                "the budget covers %d windows of %g s a day; after them, windows grow until the next day (UTC)",
+                releases,
+                self._window_s,
+            )
+
+    def _unknown_output(self, name: str) -> NDArray[Any]:
+        raise InputError(f"the model has no output {name!r}, only {', '.join(spec.name for spec in self._outputs)}")
+
+
+def _as_float32(arrays: Mapping[str, NDArray[Any]], specs: Sequence[TensorSpec]) -> dict[str, NDArray[np.float32]]:
+    """Arrays of the model's tensors as the schema counts them: quantized ones (io="int8") become real numbers."""
+    result: dict[str, NDArray[np.float32]] = {}
+    for spec in specs:
+        array = arrays.get(spec.name)
+        if array is None:
+            continue
+        if isinstance(array, np.ndarray) and array.dtype == np.int8 and spec.scale:
+            array = (array.astype(np.int32) - spec.zero_point).astype(np.float32) * np.float32(spec.scale)
+        result[spec.name] = array
+    return result
