@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the broker is, and a broker inside this process for trying things out (amqtt, MQTT 3.1.1)."""
+"""A broker inside this process, for trying things out (amqtt, MQTT 3.1.1), and the sockets that servers listen on."""
 
 from __future__ import annotations
 
@@ -7,39 +7,13 @@ import asyncio
 import logging
 import socket
 import threading
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from edgeml.errors import FleetError
+from edgeml.telemetry.broker_address import BrokerAddress
 
-MQTT_PORT: Final = 1883
 START_TIMEOUT_S: Final = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class BrokerAddress:
-    """Host and TCP port of an MQTT broker, and whether to try MQTT 5 with it first."""
-
-    host: str
-    port: int
-    mqtt_5: bool = True
-
-    @classmethod
-    def from_url(cls, url: str) -> BrokerAddress:
-        """Read `mqtt://host[:port]`; raises FleetError where it is something else."""
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError as error:
-            raise FleetError(f"broker url {url!r}: {error}; write mqtt://host:1883") from error
-        if parts.scheme != "mqtt" or not parts.hostname or parts.path.strip("/") or parts.username:
-            raise FleetError(f"broker url {url!r} is not mqtt://host:port")
-        return cls(host=parts.hostname, port=MQTT_PORT if port is None else port)
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
 
 
 def bind(host: str, port: int, what: str) -> socket.socket:
@@ -68,7 +42,7 @@ class EmbeddedBroker:
     def __init__(self, host: str, port: int) -> None:
         """Raises FleetError where the port is in use."""
         listener = bind(host, port, "the embedded broker")
-        self.address: Final = BrokerAddress(host=host, port=listener.getsockname()[1], mqtt_5=False)
+        self.address: Final = BrokerAddress(host=host, port=listener.getsockname()[1])
         self._ready = threading.Event()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

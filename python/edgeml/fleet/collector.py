@@ -17,11 +17,11 @@ import paho.mqtt.client as mqtt
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
-from edgeml.fleet.broker import BrokerAddress
 from edgeml.fleet.connection import Connection
 from edgeml.fleet.received import Received, Rejected, read_message
 from edgeml.fleet.store.engine import writing
 from edgeml.fleet.store.intake import AckTo, take_in
+from edgeml.telemetry.broker_address import BrokerAddress
 
 log: Final = logging.getLogger(__name__)
 
@@ -32,14 +32,21 @@ class Collector:
     """One collector; `run` works until `stop` is set. `subscribed` is set while the broker sends it messages."""
 
     def __init__(
-        self, engine: sa.Engine, broker: BrokerAddress, *, period_s: int, clock: Callable[[], float] = time.time
+        self,
+        engine: sa.Engine,
+        broker: BrokerAddress,
+        *,
+        period_s: int,
+        mqtt_5: bool = True,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """Prepare a collector; `mqtt_5`: whether to try MQTT 5 first. A broker that cannot is asked for 3.1.1."""
         self.subscribed: Final = threading.Event()
         self._engine = engine
         self._broker = broker
         self._period_s = period_s
         self._clock = clock
-        self._protocol = mqtt.MQTTv5 if broker.mqtt_5 else mqtt.MQTTv311
+        self._protocol = mqtt.MQTTv5 if mqtt_5 else mqtt.MQTTv311
 
     def run(self, stop: threading.Event) -> None:
         """Collect until `stop` is set; whatever happens to the connection, it is made again."""

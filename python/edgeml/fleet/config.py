@@ -9,9 +9,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from edgeml.errors import FleetError
+from edgeml.errors import FleetError, UsageError
 from edgeml.fleet.alerts import Rule
-from edgeml.fleet.broker import BrokerAddress
+from edgeml.telemetry.broker_address import BrokerAddress
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -54,7 +54,7 @@ def load_config(path: Path) -> FleetConfig:
         raise FleetError(f"{path} is not TOML: {error}") from error
     try:
         return _config_of(document, path.resolve().parent)
-    except FleetError as error:
+    except (FleetError, UsageError) as error:
         raise FleetError(f"{path}: {error}") from error
 
 

@@ -16,8 +16,8 @@ from edgeml.telemetry import codec
 from edgeml.telemetry.topics import PREFIX, RETAINED_CHANNELS, UP_FILTER
 
 if TYPE_CHECKING:
-    from edgeml.fleet.broker import BrokerAddress
     from edgeml.fleet.store.intake import AckTo
+    from edgeml.telemetry.broker_address import BrokerAddress
 
 log: Final = logging.getLogger(__name__)
 

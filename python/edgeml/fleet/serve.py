@@ -22,13 +22,14 @@ from sqlalchemy.exc import OperationalError
 from starlette.types import ASGIApp
 
 from edgeml.errors import FleetError
-from edgeml.fleet.broker import BrokerAddress, EmbeddedBroker, bind
+from edgeml.fleet.broker import EmbeddedBroker, bind
 from edgeml.fleet.collector import Collector
 from edgeml.fleet.config import FleetConfig
 from edgeml.fleet.dashboard.access import load_or_make_token
 from edgeml.fleet.dashboard.app import make_app
 from edgeml.fleet.evaluation import evaluate
 from edgeml.fleet.store.engine import open_store
+from edgeml.telemetry.broker_address import BrokerAddress
 
 log: Final = logging.getLogger(__name__)
 
@@ -79,8 +80,9 @@ def serve(config: FleetConfig, options: ServeOptions) -> None:
         engine = open_store(config.store_url)
         stack.callback(engine.dispose)
         token, token_is_new = load_or_make_token(config.token_file)
+        collector = Collector(engine, broker, period_s=config.period_s, mqtt_5=not options.embedded_broker)
         for name, work in (
-            ("collector", partial(Collector(engine, broker, period_s=config.period_s).run, stop)),
+            ("collector", partial(collector.run, stop)),
             ("evaluation", partial(_keep_evaluating, engine, config, stop)),
         ):
             thread = threading.Thread(target=work, name=name)

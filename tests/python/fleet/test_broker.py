@@ -4,18 +4,7 @@ from __future__ import annotations
 import pytest
 
 from edgeml.errors import FleetError
-from edgeml.fleet.broker import BrokerAddress, EmbeddedBroker, bind
-
-
-def test_address_from_url() -> None:
-    assert BrokerAddress.from_url("mqtt://broker.local") == BrokerAddress(host="broker.local", port=1883)
-    assert str(BrokerAddress.from_url("mqtt://10.0.0.1:99")) == "10.0.0.1:99"
-
-
-@pytest.mark.parametrize("url", ["", "broker", "mqtts://x", "mqtt://", "mqtt://x:y", "mqtt://x:99999", "mqtt://x/y"])
-def test_url_that_is_no_address(url: str) -> None:
-    with pytest.raises(FleetError, match="broker url"):
-        BrokerAddress.from_url(url)
+from edgeml.fleet.broker import EmbeddedBroker, bind
 
 
 def test_port_in_use_is_one_sentence() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from edgeml.errors import FleetError
-from edgeml.fleet.broker import BrokerAddress
 from edgeml.fleet.config import load_config
+from edgeml.telemetry.broker_address import BrokerAddress
 from support.needs import REPOSITORY
 
 RULE = '[[rule]]\nname = "a"\nowner = "b"\nplaybook = "c"\n'

@@ -174,11 +174,15 @@ def line_chart(lines: Sequence[Line], label: str) -> Markup:
     quiet = [line for line in lines if not line.loud]
     if quiet:
         _, y = at(end, sum(line.points[-1][1] for line in quiet) / len(quiet))
-        taken = any(abs(y - other) < 14 for other, _, _ in named)
-        if not taken:
-            out.append(f'<text class="axis" x="{wide - right + 10}" y="{y + 4:.1f}">{len(quiet)} quiet</text>')
+        if all(abs(y - other) >= 14 for other, _, _ in named):
+            out.append(f'<text class="axis count" x="{wide - right + 10}" y="{y + 4:.1f}">{len(quiet)} quiet</text>')
     out.append("</svg>")
-    return Markup("".join(out))  # noqa: S704  texts are escaped above
+    legend = [f'<span><i class="key line-{colour}"></i>{escape(name)}</span>' for _, colour, name in sorted(named)]
+    if quiet:
+        legend.append(f'<span><i class="key quiet"></i>{len(quiet)} quiet</span>')
+    # The style sheet shows either the names in the picture, or on a narrow screen the legend below it.
+    chart = f'<div class="lines-box">{"".join(out)}</div><p class="legend of-lines">{"".join(legend)}</p>'
+    return Markup(chart)  # noqa: S704  texts are escaped above
 
 
 def _axes(place: Place, begin: int, end: int, peak: float, frame: tuple[int, int, int]) -> Iterable[str]:
