@@ -65,14 +65,23 @@ def compare(artifact: Artifact, model: str | os.PathLike[str] | bytes, data: Map
     names = [artifact.graph.tensors[i].name for i in artifact.graph.inputs]
     feed = {name: array.astype(np.float32) for name, array in by_input_name(data, names).items()}
     _check_feed(artifact, feed)
+    return compare_outputs(run_float(_read_model(model), feed), run_artifact(artifact, feed), feed, data.get("y"))
+
+
+def compare_outputs(
+    expected: Mapping[str, Array], actual: Mapping[str, Array], feed: Mapping[str, Array], y: Array | None
+) -> Comparison:
+    """Compare outputs by name of a float model and another one on the same inputs; y are labels for the first output.
+
+    Raises:
+        InputError: the names differ, or the labels do not fit.
+    """
     samples = len(next(iter(feed.values())))
-    expected = _run_float(_read_model(model), feed)
-    actual = run_artifact(artifact, feed)
     if set(expected) != set(actual):
         raise InputError(
             f"the artifact has the outputs {sorted(actual)}, the model {sorted(expected)}; is it another model?"
         )
-    labels = _labels(data.get("y"), samples)
+    labels = _labels(y, samples)
     only = next(iter(feed.values())) if len(feed) == 1 else None
     outputs = [
         _compare(name, expected[name], actual[name], labels if index == 0 else None, only)
@@ -104,7 +113,8 @@ def _check_feed(artifact: Artifact, feed: Mapping[str, Array]) -> None:
             )
 
 
-def _run_float(model: FloatModel, feed: Mapping[str, Array]) -> dict[str, Array]:
+def run_float(model: FloatModel, feed: Mapping[str, Array]) -> dict[str, Array]:
+    """Outputs of a float model by name, FLOAT_BATCH samples at a time or as many as it declares."""
     declared = next(iter(model.inputs.values()))[0]
     step = declared if isinstance(declared, int) else FLOAT_BATCH
     samples = len(next(iter(feed.values())))

@@ -56,5 +56,5 @@ def test_broken_graphs_are_named(graph: Graph, sentence: str) -> None:
     ("scale", "zero_point"), [(0.0, 0), (-1.0, 0), (1e-45, 0), (0.1, 0), (float("nan"), 0), (1.0, 128), (1.0, -129)]
 )
 def test_quantization_parameters_check_their_ranges(scale: float, zero_point: int) -> None:
-    with pytest.raises(ValueError, match="scale|zero point"):
+    with pytest.raises(ValueError, match=r"scale|zero point"):
         QuantParams(scale, zero_point)
