@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from edgeml.errors import WireError
@@ -59,11 +60,11 @@ class Window:
         check_uint(self.epsilon_micro, "epsilon of a release", least=1)
         if not isinstance(self.packed_counts, bytes):
             raise WireError("counts must be a byte string")
-        unpack_counts(self.packed_counts)
+        self.counts.setflags(write=False)
 
-    @property
+    @cached_property
     def counts(self) -> NDArray[np.int64]:
-        """The window vector, one int64 a slot."""
+        """The window vector, one int64 a slot; read-only, unpacked once."""
         return unpack_counts(self.packed_counts)
 
 

@@ -105,21 +105,31 @@ EDGEML_INLINE void finish(const __m256i (&acc)[kPairs], const Plane& plane, std:
   store_words(_mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)), pixels, out);
 }
 
-// in, out: the strip's first pixel in the first row.
+// The empty statement keeps sums in this order: GCC would otherwise reassociate them into trees that do not fit the
+// registers.
+EDGEML_INLINE void add_pair(__m256i& acc, __m256i taps, __m256i w) {
+  acc = _mm256_add_epi32(acc, _mm256_madd_epi16(taps, w));
+  __asm__("" : "+x"(acc));
+}
+
+// One group of taps for all pairs of a strip. word: tap 0 of the strip's first pixel.
 template <int kPairs, int... kPair>
-EDGEML_INLINE void all_rows(const QS8DwconvArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
-                            act_t* out, Indices<kPair...> pairs) {
+EDGEML_INLINE void add_group(__m256i (&acc)[kPairs], const act_t* word, __m256i w, const Plane& plane,
+                             Indices<kPair...>) {
+  (add_pair(acc[kPair], load_taps(word + kPair * plane.pair_step, plane), w), ...);
+}
+
+// Any window. in, out: the strip's first pixel in the first row.
+template <int kPairs, int... kPair>
+EDGEML_INLINE void any_window(const QS8DwconvArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
+                              act_t* out, Indices<kPair...> pairs) {
   for (std::int32_t y = 0; y < args.out_h; ++y) {
     __m256i acc[kPairs] = {((void)kPair, plane.bias)...};
     const std::int8_t* weights = args.weights;
     const act_t* row = in + std::int64_t{y} * args.stride_h * args.in_row_step;
     for (std::int32_t ky = 0; ky < args.kernel_h; ++ky) {
       for (int group = 0; group < plane.groups; ++group, weights += 4 * kGroupTaps) {
-        const __m256i w = load_weights(weights);
-        const act_t* word = row + group * plane.group_step;
-        ((acc[kPair] =
-              _mm256_add_epi32(acc[kPair], _mm256_madd_epi16(load_taps(word + kPair * plane.pair_step, plane), w))),
-         ...);
+        add_group(acc, row + group * plane.group_step, load_weights(weights), plane, pairs);
       }
       row += std::int64_t{args.dilation_h} * args.in_row_step;
     }
@@ -127,10 +137,36 @@ EDGEML_INLINE void all_rows(const QS8DwconvArgs& args, const Plane& plane, const
   }
 }
 
+// Three rows of two groups, the weights in registers.
+template <int kPairs, int... kPair>
+EDGEML_INLINE void three_by_three(const QS8DwconvArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
+                                  act_t* out, Indices<kPair...> pairs) {
+  const __m256i w[] = {load_weights(args.weights),      load_weights(args.weights + 8),
+                       load_weights(args.weights + 16), load_weights(args.weights + 24),
+                       load_weights(args.weights + 32), load_weights(args.weights + 40)};
+  const std::int64_t row_step = std::int64_t{args.dilation_h} * args.in_row_step;
+  for (std::int32_t y = 0; y < args.out_h; ++y) {
+    __m256i acc[kPairs] = {((void)kPair, plane.bias)...};
+    add_group(acc, in, w[0], plane, pairs);
+    add_group(acc, in + plane.group_step, w[1], plane, pairs);
+    add_group(acc, in + row_step, w[2], plane, pairs);
+    add_group(acc, in + row_step + plane.group_step, w[3], plane, pairs);
+    add_group(acc, in + 2 * row_step, w[4], plane, pairs);
+    add_group(acc, in + 2 * row_step + plane.group_step, w[5], plane, pairs);
+    finish(acc, plane, pixels, out, pairs);
+    in += std::int64_t{args.stride_h} * args.in_row_step;
+    out += std::int64_t{args.out_w} * 4;
+  }
+}
+
 template <int kPairs>
-__attribute__((noinline)) void strip(const QS8DwconvArgs& args, const Plane& plane, const act_t* in,
-                                     std::int32_t pixels, act_t* out) {
-  all_rows<kPairs>(args, plane, in, pixels, out, MakeIndices<kPairs>{});
+EDGEML_INLINE void strip(const QS8DwconvArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
+                         act_t* out) {
+  if (args.kernel_h == 3 && plane.groups == 2) {
+    three_by_three<kPairs>(args, plane, in, pixels, out, MakeIndices<kPairs>{});
+  } else {
+    any_window<kPairs>(args, plane, in, pixels, out, MakeIndices<kPairs>{});
+  }
 }
 
 // Steps too wide for one load of a pair, and multipliers that round_256 does not take.

@@ -36,6 +36,7 @@ using MakeIndices = std::make_integer_sequence<int, kN>;
 
 // The pixels of a tile: where their words are, less the offset of the depth word, and where their results go.
 struct Tile {
+  OutputRange256 range;
   const act_t* in[kTilePixels];
   bool adjacent;  // in memory, word after word
   int rows;
@@ -79,22 +80,25 @@ EDGEML_INLINE void widen_one(std::int32_t word, std::uint32_t* step, int rows) {
   step[rows] = static_cast<std::uint32_t>(_mm_extract_epi32(pairs, 1));
 }
 
-// Fills the workspace with the tile's activations.
+EDGEML_INLINE __m128i load_quad(const Tile& tile, int first, std::int64_t offset) {
+  const act_t* const* in = tile.in + first;
+  if (tile.adjacent) return _mm_loadu_si128(reinterpret_cast<const __m128i*>(in[0] + offset));
+  return _mm_setr_epi32(load_word(in[0] + offset), load_word(in[1] + offset), load_word(in[2] + offset),
+                        load_word(in[3] + offset));
+}
+
+// Fills the workspace with the tile's activations. A second quad overlaps the first one so that it is whole.
 void widen(const QS8GemmArgs& args, const Tile& tile) {
   auto* step = static_cast<std::uint32_t*>(args.workspace);
-  for (std::int32_t g = 0; g < args.k_groups; ++g) {
+  for (std::int32_t g = 0; g < args.k_groups; ++g, step += 2 * tile.rows) {
     const std::int64_t offset = args.group_offset[g];
-    int i = 0;
     if (tile.rows >= 4) {
-      const __m128i words = tile.adjacent
-                                ? _mm_loadu_si128(reinterpret_cast<const __m128i*>(tile.in[0] + offset))
-                                : _mm_setr_epi32(load_word(tile.in[0] + offset), load_word(tile.in[1] + offset),
-                                                 load_word(tile.in[2] + offset), load_word(tile.in[3] + offset));
-      widen_quad(words, step, tile.rows);
-      i = 4;
+      widen_quad(load_quad(tile, 0, offset), step, tile.rows);
+      const int second = tile.rows - 4;
+      if (second > 0) widen_quad(load_quad(tile, second, offset), step + second, tile.rows);
+    } else {
+      for (int i = 0; i < tile.rows; ++i) widen_one(load_word(tile.in[i] + offset), step + i, tile.rows);
     }
-    for (; i < tile.rows; ++i) widen_one(load_word(tile.in[i] + offset), step + i, tile.rows);
-    step += 2 * tile.rows;
   }
 }
 
@@ -125,8 +129,8 @@ __attribute__((noinline)) void store_requantized(const QS8GemmArgs& args, const 
 
 // Requantizes and stores one vector of channels of all rows.
 template <int kRows, int kVector, int... kRow, int... kGroup>
-EDGEML_INLINE void finish_vector(const QS8GemmArgs& args, const __m256i (&acc)[kRows], const Panel& panel, act_t* out,
-                                 Indices<kRow...>, Indices<kGroup...>) {
+EDGEML_INLINE void finish_vector(const QS8GemmArgs& args, const __m256i (&acc)[kRows], const Panel& panel,
+                                 const OutputRange256& range, act_t* out, Indices<kRow...>, Indices<kGroup...>) {
   const float* multiplier = panel.multiplier + 8 * kVector;
   const std::int32_t planes = panel.planes - 2 * kVector;  // more than 2 count as 2
   out += 2 * kVector * args.out_plane_step;
@@ -137,7 +141,6 @@ EDGEML_INLINE void finish_vector(const QS8GemmArgs& args, const __m256i (&acc)[k
     store_requantized(args, sums, multiplier, kRows, planes, out);
     return;
   }
-  const OutputRange256 range = broadcast_range_256(args.range);
   __m256i rounded[kRows < 4 ? 4 : kRows] = {round_256(acc[kRow], m)...};
   for (int i = kRows; i < 4; ++i) rounded[i] = _mm256_setzero_si256();
   const __m256i packed[] = {pack_256(rounded[group_begin(kGroup, kRows)], rounded[group_begin(kGroup, kRows) + 1],
@@ -171,8 +174,8 @@ EDGEML_INLINE __m256i load_weights(const std::int8_t* w) {
 }
 
 template <int kRows, int kVectors, int... kRow, int... kI>
-EDGEML_INLINE void compute(const QS8GemmArgs& args, const Panel& panel, act_t* out, Indices<kRow...> rows,
-                           Indices<kI...>) {
+EDGEML_INLINE void compute(const QS8GemmArgs& args, const Panel& panel, const OutputRange256& range, act_t* out,
+                           Indices<kRow...> rows, Indices<kI...>) {
   const __m256i bias[2] = {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel.bias)),
                            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel.bias + 8))};
   __m256i acc[kRows * kVectors] = {bias[kI % kVectors]...};
@@ -186,18 +189,19 @@ EDGEML_INLINE void compute(const QS8GemmArgs& args, const Panel& panel, act_t* o
   }
   constexpr MakeIndices<(kRows + 3) / 4> kGroups;
   const __m256i first[] = {acc[kRow * kVectors]...};
-  finish_vector<kRows, 0>(args, first, panel, out, rows, kGroups);
+  finish_vector<kRows, 0>(args, first, panel, range, out, rows, kGroups);
   if (kVectors == 1) return;
   const __m256i second[] = {acc[kRow * kVectors + kVectors - 1]...};
-  finish_vector<kRows, 1>(args, second, panel, out, rows, kGroups);
+  finish_vector<kRows, 1>(args, second, panel, range, out, rows, kGroups);
 }
 
 template <int kRows, int kVectors>
-__attribute__((noinline)) void compute_tile(const QS8GemmArgs& args, const Panel& panel, act_t* out) {
-  compute<kRows, kVectors>(args, panel, out, MakeIndices<kRows>{}, MakeIndices<kRows * kVectors>{});
+__attribute__((noinline)) void compute_tile(const QS8GemmArgs& args, const Panel& panel, const OutputRange256& range,
+                                            act_t* out) {
+  compute<kRows, kVectors>(args, panel, range, out, MakeIndices<kRows>{}, MakeIndices<kRows * kVectors>{});
 }
 
-using ComputeFn = void (*)(const QS8GemmArgs&, const Panel&, act_t*);
+using ComputeFn = void (*)(const QS8GemmArgs&, const Panel&, const OutputRange256&, act_t*);
 
 template <int kVectors, int... kI>
 EDGEML_INLINE ComputeFn compute_fn(int rows, Indices<kI...>) {
@@ -211,7 +215,7 @@ void run_tile(const QS8GemmArgs& args, const Tile& tile) {
     const Panel panel = panel_of(args, index);
     const auto fn = panel.planes > 2 ? compute_fn<2>(tile.rows, MakeIndices<kTilePixels>{})
                                      : compute_fn<1>(tile.rows, MakeIndices<kTilePixels>{});
-    fn(args, panel, panel.out + tile.out);
+    fn(args, panel, tile.range, panel.out + tile.out);
   }
 }
 
@@ -224,8 +228,9 @@ void qs8_gemm_6x16c2_avx2(const QS8GemmArgs& args) noexcept {
   std::int32_t y = args.pixel_begin / args.out_w;
   std::int32_t x = args.pixel_begin % args.out_w;
   std::int32_t pixel = args.pixel_begin;
+  Tile tile;
+  tile.range = broadcast_range_256(args.range);
   for (std::int32_t t = 0; t < tiles; ++t) {
-    Tile tile;
     tile.rows = pixels / tiles + (t < pixels % tiles ? 1 : 0);
     tile.out = pixel * args.out_pixel_step;
     tile.adjacent = true;
