@@ -35,7 +35,9 @@ Result<GemmNode> GemmNode::pack(const kernels::KernelRow<kernels::QS8GemmFn>& ro
   const std::int64_t depth = source.taps * source.in_channels;
   for (std::int64_t c = 0; c < source.channels; ++c) {
     std::int64_t sum = 0;
-    for (std::int64_t k = 0; k < depth; ++k) sum += source.weights[static_cast<std::size_t>(c * depth + k)];
+    for (const std::int8_t w :
+         source.weights.subspan(static_cast<std::size_t>(c * depth), static_cast<std::size_t>(depth)))
+      sum += w;
     bias[c] = static_cast<std::int32_t>(source.bias[static_cast<std::size_t>(c)] -
                                         (source.zero_point_in + kernels::kActOffset) * sum);
     multiplier[c] = source.multiplier[static_cast<std::size_t>(c)];
