@@ -81,7 +81,7 @@ class _SharedRanges:
 
 
 def params_of(found: Range) -> QuantParams:
-    """Scale and zero point that cover a range; 0 is exact (numerics.md, section 2)."""
+    """Scale and zero point that cover a range; 0 is exact (numerics.md, section 1)."""
     smallest = float(np.finfo(np.float32).tiny)
     scale = max(float(np.float32((found.high - found.low) / LEVELS)), smallest)
     zero_point = int(np.clip(np.rint(-128 - found.low / scale), -128, 127))

@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from edgeml.artifact.evaluate import evaluate, requantize
 
+from edgeml.artifact.evaluate import evaluate, requantize
 from edgeml.artifact.model import Graph, Node, Tensor
 
 S8, F32, S32, U32 = (np.dtype(d) for d in (np.int8, np.float32, np.int32, np.uint32))

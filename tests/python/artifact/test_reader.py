@@ -37,7 +37,8 @@ def test_every_truncation_is_an_error() -> None:
 
 
 def test_every_flipped_byte_is_an_error() -> None:
-    for at in range(len(DATA)):
+    """Every byte of header and section table, and one in seven of what their checksums cover."""
+    for at in (*range(192), *range(192, len(DATA), 7)):
         broken = bytearray(DATA)
         broken[at] ^= 0xFF
         with pytest.raises(ArtifactError):
@@ -53,7 +54,7 @@ def test_random_damage_under_right_checksums_never_escapes(rng: np.random.Genera
     """Whatever the bytes of the graph section, the reader returns a graph or raises ArtifactError."""
     _, _, start, size, _, _ = fmt.SECTION_ROW.unpack_from(DATA, fmt.HEADER.size)
     refused = 0
-    for _ in range(2000):
+    for _ in range(500):
         broken = bytearray(DATA)
         for at in start + rng.integers(0, size, rng.integers(1, 4)):
             broken[at] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, broken[at] ^ (1 << int(rng.integers(8)))])
@@ -61,7 +62,7 @@ def test_random_damage_under_right_checksums_never_escapes(rng: np.random.Genera
             read(seal(broken))
         except ArtifactError:
             refused += 1
-    assert refused > 1000
+    assert refused > 250
 
 
 @pytest.mark.parametrize(

@@ -270,3 +270,14 @@ def test_what_cannot_be_rewritten_is_named(nodes: list[Any], constants: dict[str
 def test_cast_to_the_same_type_disappears() -> None:
     model = make_model([NODE("Cast", ["x"], ["c"], to=TensorProto.FLOAT), NODE("Tanh", ["c"], ["y"])], ROW, ["y"])
     assert [node.op for node in run_passes(import_onnx(model).graph).nodes] == ["Tanh"]
+
+
+def test_identity_alone_and_an_output_given_twice() -> None:
+    """Nothing computes, but the outputs keep their names."""
+    nodes = [NODE("Identity", ["x"], ["y"]), NODE("Tanh", ["x"], ["t"]), NODE("Identity", ["t"], ["u"])]
+    graph = import_onnx(make_model(nodes, ROW, ["y", "t", "u"])).graph
+    reference = run(graph)
+    result = run_passes(graph)
+    assert sorted(node.op for node in result.nodes) == ["Reshape", "Reshape", "Tanh"]
+    for before, after in zip(reference, run(result), strict=True):
+        assert np.array_equal(before, after)

@@ -31,9 +31,9 @@ def quantize(node: Node, quantizer: Quantizer) -> None:
     """Emit one average_pool2d."""
     window = window_of(node, quantizer.graph)
     taps = window.kernel[0] * window.kernel[1]
-    ratio = quantizer.quant(node.inputs[0]).scale / quantizer.quant(node.output).scale
+    x, y = quantizer.quant(node.inputs[0]).scale, quantizer.quant(node.output).scale
     counted = node.attributes.get("count_include_pad", 0)
-    multiplier = quantizer.multiplier(node, [ratio / (taps if counted else n) for n in range(1, taps + 1)])
+    multiplier = quantizer.multiplier(node, [x / ((taps if counted else n) * y) for n in range(1, taps + 1)])
     attributes = {"kernel_h": window.kernel[0], "kernel_w": window.kernel[1], **window_attributes(window)}
     del attributes["dilation_h"], attributes["dilation_w"]
     inputs = [quantizer.s8(node.inputs[0]), multiplier]
