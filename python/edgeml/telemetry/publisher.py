@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from edgeml.telemetry.mqtt import Destination
     from edgeml.telemetry.spool import Spool
 
+ANSWER_TIMEOUT_S: Final = {  # from CONNECT to ready; some brokers of 3.1.1 alone leave an MQTT 5 CONNECT unanswered
+    MQTTProtocolVersion.MQTTv5: 2.0,
+    MQTTProtocolVersion.MQTTv311: 5.0,
+}
 REPORTS_IN_FLIGHT_MAX: Final = 8  # sent and not acknowledged by the fleet
 STEP_S: Final = 5.0  # an idle connection wakes this often, for the keepalive
 
@@ -122,9 +126,12 @@ class Publisher:
         pause_s = self._options.backoff_min_s
         while not self._stopped.is_set():
             connection = DeviceConnection(self._to, self._protocol, self._spool.epoch)
+            has_sent_all = is_absent = False
             try:
-                self._serve(connection)
+                connection.open()
+                has_sent_all = self._serve(connection)
             except OSError as error:
+                is_absent = not connection.is_open
                 _log.info("broker %s: %s", self._to.broker, error)
             except Exception:
                 _log.exception("publisher: unexpected error; the connection is made again")
@@ -136,7 +143,7 @@ class Publisher:
                 self._protocol = MQTTProtocolVersion.MQTTv311 if is_v5 else MQTTProtocolVersion.MQTTv5
                 if is_v5:
                     continue
-            if self._draining.is_set():
+            if self._draining.is_set() and (has_sent_all or is_absent):
                 return
             if connection.is_ready:
                 pause_s = self._options.backoff_min_s
@@ -145,22 +152,22 @@ class Publisher:
             pause_s = min(2 * pause_s, self._options.backoff_max_s)
 
     def _pause(self, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not self._draining.is_set() and (left := deadline - time.monotonic()) > 0:
-            self._draining.wait(left)
+        if self._draining.is_set():
+            self._stopped.wait(min(timeout_s, self._options.backoff_min_s))
+        else:
+            self._draining.wait(timeout_s)
 
-    def _serve(self, connection: DeviceConnection) -> None:
-        """One connection, until it ends, everything is sent while draining, or the stop."""
-        connection.open()
-        deadline = time.monotonic() + CONNECT_TIMEOUT_S
+    def _serve(self, connection: DeviceConnection) -> bool:
+        """One connection, until it ends or the stop; True where `stop` was called and the fleet has everything."""
+        deadline = time.monotonic() + ANSWER_TIMEOUT_S[self._protocol]
         while connection.is_open and not connection.is_ready and not self._stopped.is_set():
             if time.monotonic() > deadline:
                 connection.protocol_refused = True
-                return
+                return False
             connection.step(0.1, self._wake_read)
             self._empty_wake()
         if not connection.is_ready:
-            return
+            return False
         self.is_connected = True
         _log.info("connected to broker %s", self._to.broker)
         connection.publish("lwt", b"")  # takes back the last will of an earlier life
@@ -169,10 +176,11 @@ class Publisher:
         while connection.is_open and not self._stopped.is_set():
             self._send(connection, flight)
             if self._draining.is_set() and not flight.report_ends and not flight.events and not flight.look:
-                return
+                return True
             connection.step(self._step_s(flight), self._wake_read)
             flight.look |= self._empty_wake()
             self._receive(connection, flight)
+        return False
 
     def _send(self, connection: DeviceConnection, flight: _InFlight) -> None:
         now = time.monotonic()

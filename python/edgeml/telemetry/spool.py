@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
-from edgeml.errors import DeviceError
+from edgeml.errors import DeviceError, WireError
 from edgeml.privacy.durable_file import DurableFile
 from edgeml.privacy.ledger import LEDGER_TABLES, Ledger, Reservation
 from edgeml.telemetry.messages import ID_BYTES, WINDOWS_OF_REPORT_MAX, Ack, Event, Report, Window
@@ -51,6 +51,7 @@ _TABLES: Final = (
         merged INTEGER NOT NULL,
         epsilon_micro INTEGER NOT NULL
     ) STRICT""",
+    "CREATE TABLE IF NOT EXISTS given_up (seq INTEGER PRIMARY KEY) STRICT",  # damaged rows; the fleet never gets them
     """CREATE TABLE IF NOT EXISTS event (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         kind TEXT NOT NULL,
@@ -86,6 +87,7 @@ class Spool:
         """Open the spool in `directory`, or make it. A damaged file is renamed aside and a new epoch begins."""
         self.directory = directory
         self._bytes_max = bytes_max
+        self._opened_at = now
         self._lock_fd = _lock_directory(directory)
         try:
             self._file, damage = _open_file(directory / SPOOL_FILE, now)
@@ -155,12 +157,26 @@ class Spool:
         taken: list[Window] = []
         room = REPORT_BYTES_TARGET
         for row in rows:
-            window = _window_of(row)
+            try:
+                window = _window_of(row)
+            except (WireError, ZeroDivisionError, TypeError) as error:  # the medium has changed a bit of it
+                self._remove_damaged(row[0], error)
+                continue
             room -= len(window.packed_counts)
             if taken and room < 0:
                 break
             taken.append(window)
         return tuple(taken)
+
+    def _remove_damaged(self, seq: int, error: Exception) -> None:
+        """Give up a window that can never be sent; the fleet's books show it as unaccounted, which it is."""
+        _log.error("window %d is damaged and given up: %s", seq, error)
+        with self._file.transaction() as connection:
+            connection.execute("DELETE FROM window WHERE seq = ?", (seq,))
+            connection.execute("INSERT OR IGNORE INTO given_up VALUES (?)", (seq,))
+            _insert_event(
+                connection, "window_damaged", self._opened_at, f"window {seq} could not be read from the spool"
+            )
 
     def report(self, after: int, now: float) -> Report | None:
         """Build the next report with windows above seq `after`; None if there are none."""
@@ -185,7 +201,13 @@ class Spool:
             _log.warning("ack up to %d ignored: only %d windows were made", ack.contiguous_upto, self.produced())
             return 0
         with self._file.transaction() as connection:
-            return connection.execute("DELETE FROM window WHERE seq <= ?", (ack.contiguous_upto,)).rowcount
+            given_up = {seq for (seq,) in connection.execute("SELECT seq FROM given_up")}
+            upto = ack.contiguous_upto
+            if given_up:  # the fleet waits for them without end: what it has behind them can go
+                passed = given_up.union(ack.holes)
+                while upto + 1 in passed:
+                    upto += 1
+            return connection.execute("DELETE FROM window WHERE seq <= ?", (upto,)).rowcount
 
     def is_full(self) -> bool:
         """Whether no further window should be released until some are acknowledged."""

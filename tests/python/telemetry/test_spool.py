@@ -167,6 +167,26 @@ def test_a_full_disk_stores_nothing_and_keeps_the_charge(tmp_path: Path) -> None
         assert store(spool) == 2
 
 
+@pytest.mark.parametrize(
+    "change", ["packed_counts = x'80'", "noise_denominator = 0", "seq = 0", "model_id = x''", "epsilon_micro = -1"]
+)
+def test_a_damaged_window_does_not_hold_up_the_others(tmp_path: Path, change: str) -> None:
+    with closing(open_spool(tmp_path)) as spool:
+        for _ in range(3):
+            store(spool)
+        with spool.file.transaction() as connection:
+            connection.execute(f"UPDATE window SET {change} WHERE seq = 2")  # noqa: S608
+        report = spool.report(-1, NOON)
+        assert report is not None
+        assert [window.seq for window in report.windows] == [1, 3]
+        assert [event.kind for _, event in spool.events()] == ["window_damaged"]
+        assert spool.report(-1, NOON) == report
+        if change != "seq = 0":
+            ack = Ack(epoch=spool.epoch, contiguous_upto=1, holes=(3,))
+            assert spool.acknowledge(ack) == 2, "the fleet waits for window 2 for ever, the device must not"
+            assert spool.spool_from() == 4
+
+
 def test_events_wait_and_the_oldest_go_first(tmp_path: Path) -> None:
     with closing(open_spool(tmp_path)) as spool:
         for number in range(EVENTS_MAX + 5):
