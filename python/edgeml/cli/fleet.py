@@ -150,7 +150,7 @@ def _devices(config: FleetConfig, args: argparse.Namespace) -> int:
 
 def _drift(config: FleetConfig, args: argparse.Namespace) -> int:
     state = _state(config)
-    latest = [one for one in state.latest_drift if args.device in (None, one.device)]
+    latest = [one for one in state.drift if args.device in (None, one.device)]
     alarms = [alarm for alarm in state.open_alarms if args.device in (None, alarm.device)]
     if args.json:
         _print_json({"drift": [asdict(one) for one in latest], "alarms": [asdict(alarm) for alarm in alarms]})

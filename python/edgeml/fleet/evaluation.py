@@ -18,6 +18,7 @@ from edgeml.fleet import drift
 from edgeml.fleet.alerts import Finding, Period, Rule, Verdict, judge, p_value_max
 from edgeml.fleet.store import tables as t
 from edgeml.fleet.store.engine import writing
+from edgeml.fleet.store.periods import newest_of
 from edgeml.fleet.store.rollup import counts_of, roll_up_waiting
 from edgeml.fleet.store.statements import insert_new
 from edgeml.observe.schema import TelemetrySchema
@@ -25,29 +26,37 @@ from edgeml.observe.schema import TelemetrySchema
 log: Final = logging.getLogger(__name__)
 
 PERIODS_PER_TRANSACTION: Final = 200
-PERIODS_BEHIND: Final = 50  # beyond open_after and close_after: late windows may fill older periods
+DEVICES_PER_QUERY_MAX: Final = 1000  # a list of more is no faster than all of them
 
 
-def evaluate(engine: sa.Engine, rules: Sequence[Rule], *, period_s: int, now_s: int) -> None:
-    """Do all that is due. Several processes may do it at once: each step is one transaction and may be repeated."""
+def evaluate(engine: sa.Engine, rules: Sequence[Rule], *, period_s: int, now_s: int, everything: bool = True) -> None:
+    """Do all that is due. Several processes may do it at once: each step is one transaction and may be repeated.
+
+    Without `everything`, alarms are judged only for devices whose drift rows changed: a device that fell silent in its
+    last period needs a call with it.
+    """
     more = True
     while more:
         with writing(engine) as connection:
             more = roll_up_waiting(connection, period_s=period_s) > 0
-    more = True
-    while more:
+    changed: set[int] = set()
+    tested: set[int] | None = None
+    while tested is None or tested:
         with writing(engine) as connection:
-            more = test_changed_periods(connection)
-    with writing(engine) as connection:
-        judge_alarms(connection, rules, period_s=period_s, now_s=now_s)
+            tested = test_changed_periods(connection)
+        changed |= tested
+    if everything or changed:
+        with writing(engine) as connection:
+            some = None if everything or len(changed) > DEVICES_PER_QUERY_MAX else changed
+            judge_alarms(connection, rules, some, period_s=period_s, now_s=now_s)
 
 
-def test_changed_periods(connection: sa.Connection) -> bool:
-    """Test periods that gained windows since they were tested; gives whether there may be more."""
+def test_changed_periods(connection: sa.Connection) -> set[int]:
+    """Test periods that gained windows since they were tested; gives their devices, none where all are tested."""
     key = (t.rollup.c.device_id, t.rollup.c.period_start_s, t.rollup.c.model_id, t.rollup.c.schema_id)
     due = connection.execute(sa.select(*key).where(~t.rollup.c.tested).distinct().limit(PERIODS_PER_TRANSACTION)).all()
     if not due:
-        return False
+        return set()
     query = sa.select(t.rollup, t.telemetry_schema.c.document).join(
         t.telemetry_schema, t.telemetry_schema.c.schema_id == t.rollup.c.schema_id
     )
@@ -61,7 +70,7 @@ def test_changed_periods(connection: sa.Connection) -> bool:
     if results:
         connection.execute(sa.insert(t.drift), results)
     connection.execute(sa.update(t.rollup).where(same).values(tested=True))
-    return True
+    return {row.device_id for row in due}
 
 
 def _drift_rows(parts: Sequence[sa.Row[Any]]) -> list[dict[str, Any]]:
@@ -100,16 +109,18 @@ def schema_of(document: bytes) -> TelemetrySchema:
     return TelemetrySchema.from_bytes(document)
 
 
-def judge_alarms(connection: sa.Connection, rules: Sequence[Rule], *, period_s: int, now_s: int) -> None:
-    """Open and close alarms by the newest periods of every device."""
+def judge_alarms(
+    connection: sa.Connection, rules: Sequence[Rule], device_ids: set[int] | None, *, period_s: int, now_s: int
+) -> None:
+    """Open and close alarms of these devices (None: all) by their newest periods."""
+    devices = {row.id: row for row in connection.execute(sa.select(t.device))}
     alarms = connection.execute(sa.select(t.alarm).where(t.alarm.c.closed_s.is_(None)).with_for_update()).all()
     opened = {(alarm.rule, alarm.device_id): alarm for alarm in alarms}
-    devices = {row.id: row for row in connection.execute(sa.select(t.device))}
-    behind = PERIODS_BEHIND + max((max(rule.open_after, rule.close_after) for rule in rules), default=0)
-    known = finished_periods(connection, period_s=period_s, now_s=now_s, newest=behind)
-    features = {f.feature for periods in known.values() for period in periods for f in period.findings}
+    features = _testable_features(connection)
+    longest = max((max(rule.open_after, rule.close_after) for rule in rules), default=0)
+    known = finished_periods(connection, device_ids, period_s=period_s, now_s=now_s, newest=longest + 1)
     for rule in rules:
-        p_max = p_value_max(rule, features=sum(map(rule.covers, features)), devices=len(known), period_s=period_s)
+        p_max = p_value_max(rule, features=sum(map(rule.covers, features)), devices=len(devices), period_s=period_s)
         for device_id, periods in known.items():
             alarm = opened.get((rule.name, device_id))
             verdict = judge(rule, periods, p_max, was_on=alarm is not None)
@@ -121,25 +132,32 @@ def judge_alarms(connection: sa.Connection, rules: Sequence[Rule], *, period_s: 
                 _close(connection, alarm, devices[device_id], now_s)
 
 
-def finished_periods(connection: sa.Connection, *, period_s: int, now_s: int, newest: int) -> dict[int, list[Period]]:
-    """Tested periods per device, ascending, without those that may still grow.
+def _testable_features(connection: sa.Connection) -> set[str]:
+    documents = connection.execute(sa.select(t.telemetry_schema.c.document)).scalars()
+    return {f.name for document in documents for f in schema_of(document).features if f.source != "latency"}
+
+
+def finished_periods(
+    connection: sa.Connection, device_ids: set[int] | None, *, period_s: int, now_s: int, newest: int
+) -> dict[int, list[Period]]:
+    """Tested ones among the `newest` periods of each device, ascending, without those that may still grow.
 
     A period is over when a later one has begun on the device, or when it ended a period ago by the fleet's clock:
     looking at a growing period again and again would find something sooner or later.
     """
     d = t.drift.c
-    rank = sa.func.dense_rank().over(partition_by=d.device_id, order_by=d.period_start_s.desc()).label("rank")
-    ranked = sa.select(d.device_id, d.period_start_s, d.model_id, d.schema_id, d.feature, d.p_value, d.psi, rank)
-    ranked_rows = ranked.subquery()
     query = (
-        sa.select(ranked_rows, t.telemetry_schema.c.document)
-        .join(t.telemetry_schema, t.telemetry_schema.c.schema_id == ranked_rows.c.schema_id)
-        .where(ranked_rows.c.rank <= newest)
-        .order_by(ranked_rows.c.device_id, ranked_rows.c.period_start_s, ranked_rows.c.model_id, ranked_rows.c.feature)
+        sa.select(t.drift, newest_of(t.device.c.id, 1).label("last_s"), t.telemetry_schema.c.document)
+        .join_from(t.device, t.drift, d.device_id == t.device.c.id)
+        .join(t.telemetry_schema, t.telemetry_schema.c.schema_id == d.schema_id)
+        .where(d.period_start_s >= newest_of(t.device.c.id, newest))
+        .order_by(d.device_id, d.period_start_s, d.model_id, d.feature)
     )
+    if device_ids is not None:
+        query = query.where(t.device.c.id.in_(sorted(device_ids)))
     grouped: dict[tuple[int, int, bytes], list[Finding]] = defaultdict(list)
     for row in connection.execute(query):
-        if row.rank > 1 or row.period_start_s + 2 * period_s <= now_s:
+        if row.period_start_s < row.last_s or row.period_start_s + 2 * period_s <= now_s:
             name = schema_of(row.document).features[row.feature].name
             finding = Finding(feature=name, p_value=row.p_value, psi=row.psi)
             grouped[row.device_id, row.period_start_s, row.model_id].append(finding)

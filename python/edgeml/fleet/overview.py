@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from edgeml.fleet.books import Book, books
 from edgeml.fleet.evaluation import schema_of
 from edgeml.fleet.store import tables as t
+from edgeml.fleet.store.periods import newest_of, newest_tested
 
 SILENT_AFTER_S: Final = 900  # three windows of five minutes
 HISTORY_PERIODS: Final = 60
@@ -69,6 +70,17 @@ class Drift:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DriftPeriod:
+    """The worst of all features of one device in one period."""
+
+    tenant: str
+    device: str
+    period_start_s: int
+    p_value_min: float
+    psi_max: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Model:
     """A model of the registry; ids are hex."""
 
@@ -83,13 +95,14 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """Everything at one moment. `drift` holds the newest HISTORY_PERIODS periods of each device."""
+    """Everything at one moment. `drift` is the newest period of each device, `history` the newest HISTORY_PERIODS."""
 
     time_s: int
     period_s: int
     devices: list[Device]
     alarms: list[Alarm]
     drift: list[Drift]
+    history: list[DriftPeriod]
     models: list[Model]
     windows_without_schema: int  # stored; evaluated when their model is pushed
     windows_refused: int  # stored; not as long as their schema says
@@ -121,15 +134,6 @@ class Overview:
         """Alarms that are not closed."""
         return [alarm for alarm in self.alarms if alarm.closed_s is None]
 
-    @property
-    def latest_drift(self) -> list[Drift]:
-        """The newest period of each device."""
-        newest: dict[tuple[str, str], int] = {}
-        for one in self.drift:
-            key = (one.tenant, one.device)
-            newest[key] = max(newest.get(key, one.period_start_s), one.period_start_s)
-        return [one for one in self.drift if newest[one.tenant, one.device] == one.period_start_s]
-
 
 def overview(connection: sa.Connection, *, now_s: int, period_s: int) -> Overview:
     """Read the state of the fleet in the caller's transaction."""
@@ -140,7 +144,8 @@ def overview(connection: sa.Connection, *, now_s: int, period_s: int) -> Overvie
         period_s=period_s,
         devices=_devices(connection, alarms, now_s),
         alarms=alarms,
-        drift=drift_history(connection),
+        drift=_newest_drift(connection),
+        history=_history(connection),
         models=_models(connection),
         windows_without_schema=_windows_in_state(connection, t.WAITING),
         windows_refused=_windows_in_state(connection, t.REFUSED),
@@ -209,28 +214,59 @@ def _alarms(connection: sa.Connection) -> list[Alarm]:
     return alarms
 
 
-def drift_history(connection: sa.Connection) -> list[Drift]:
-    """Tests of the newest HISTORY_PERIODS periods of each device, by device, time and place in the schema."""
-    d = t.drift.c
-    rank = sa.func.dense_rank().over(partition_by=d.device_id, order_by=d.period_start_s.desc()).label("rank")
-    ranked = sa.select(*d, rank).subquery()
+def _newest_drift(connection: sa.Connection) -> list[Drift]:
+    newest = t.drift.c.period_start_s == newest_tested(t.device.c.id)
+    return [_drift(row) for row in connection.execute(_drift_query().where(newest))]
+
+
+def drift_of_device(connection: sa.Connection, tenant: str, device: str) -> list[Drift]:
+    """Tests of the newest HISTORY_PERIODS periods of a device, by time and place in the schema."""
+    query = _drift_query().where(
+        t.device.c.tenant == tenant,
+        t.device.c.name == device,
+        t.drift.c.period_start_s >= newest_of(t.device.c.id, HISTORY_PERIODS),
+    )
+    return [_drift(row) for row in connection.execute(query)]
+
+
+def _drift_query() -> sa.Select[Any]:
+    return (
+        sa.select(t.drift, t.device.c.tenant, t.device.c.name, t.telemetry_schema.c.document)
+        .join(t.device, t.device.c.id == t.drift.c.device_id)
+        .join(t.telemetry_schema, t.telemetry_schema.c.schema_id == t.drift.c.schema_id)
+        .order_by(t.device.c.tenant, t.device.c.name, t.drift.c.period_start_s, t.drift.c.model_id, t.drift.c.feature)
+    )
+
+
+def _drift(row: sa.Row[Any]) -> Drift:
+    return Drift(
+        tenant=row.tenant,
+        device=row.name,
+        feature=schema_of(row.document).features[row.feature].name,
+        period_start_s=row.period_start_s,
+        samples=row.samples,
+        p_value=row.p_value,
+        psi=row.psi,
+        js=row.js,
+    )
+
+
+def _history(connection: sa.Connection) -> list[DriftPeriod]:
     query = (
-        sa.select(ranked, t.device.c.tenant, t.device.c.name, t.telemetry_schema.c.document)
-        .join(t.device, t.device.c.id == ranked.c.device_id)
-        .join(t.telemetry_schema, t.telemetry_schema.c.schema_id == ranked.c.schema_id)
-        .where(ranked.c.rank <= HISTORY_PERIODS)
-        .order_by(t.device.c.tenant, t.device.c.name, ranked.c.period_start_s, ranked.c.model_id, ranked.c.feature)
+        sa.select(t.device.c.tenant, t.device.c.name, t.drift.c.period_start_s)
+        .add_columns(sa.func.min(t.drift.c.p_value).label("p_value"), sa.func.max(t.drift.c.psi).label("psi"))
+        .join_from(t.device, t.drift, t.drift.c.device_id == t.device.c.id)
+        .where(t.drift.c.period_start_s >= newest_of(t.device.c.id, HISTORY_PERIODS))
+        .group_by(t.device.c.tenant, t.device.c.name, t.drift.c.period_start_s)
+        .order_by(t.device.c.tenant, t.device.c.name, t.drift.c.period_start_s)
     )
     return [
-        Drift(
+        DriftPeriod(
             tenant=row.tenant,
             device=row.name,
-            feature=schema_of(row.document).features[row.feature].name,
             period_start_s=row.period_start_s,
-            samples=row.samples,
-            p_value=row.p_value,
-            psi=row.psi,
-            js=row.js,
+            p_value_min=row.p_value,
+            psi_max=row.psi,
         )
         for row in connection.execute(query)
     ]

@@ -33,7 +33,8 @@ from edgeml.telemetry.broker_address import BrokerAddress
 
 log: Final = logging.getLogger(__name__)
 
-EVALUATE_EVERY_S: Final = 2.0
+EVALUATE_EVERY_S: Final = 1.0
+EVERYTHING_EVERY_S: Final = 60.0
 SHUTDOWN_TIMEOUT_S: Final = 3
 
 
@@ -121,9 +122,13 @@ def _run_dashboard(app: ASGIApp, listener: socket.socket) -> None:
 
 
 def _keep_evaluating(engine: sa.Engine, config: FleetConfig, stop: threading.Event) -> None:
+    everything_at = 0.0
     while not stop.is_set():
+        everything = time.monotonic() >= everything_at
         try:
-            evaluate(engine, config.rules, period_s=config.period_s, now_s=int(time.time()))
+            evaluate(engine, config.rules, period_s=config.period_s, now_s=int(time.time()), everything=everything)
+            if everything:
+                everything_at = time.monotonic() + min(EVERYTHING_EVERY_S, config.period_s)
         except OperationalError as error:  # locked for long, disk full: the next round does what this one could not
             log.warning("evaluation: %s; trying again", error.orig)
         except Exception:  # the intake goes on without evaluation, and the log says so every time

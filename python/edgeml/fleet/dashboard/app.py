@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from edgeml.fleet.dashboard import charts, metrics, texts
 from edgeml.fleet.dashboard.access import RequireToken
 from edgeml.fleet.histograms import newest_histograms
-from edgeml.fleet.overview import EVENTS_MAX, Overview, overview
+from edgeml.fleet.overview import EVENTS_MAX, Overview, drift_of_device, overview
 from edgeml.fleet.store import tables as t
 from edgeml.fleet.store.engine import reading
 
@@ -93,6 +93,7 @@ class _Pages:
             if device is None:
                 raise HTTPException(404)
             period = newest_histograms(connection, tenant, name)
+            drift = drift_of_device(connection, tenant, name)
             events = connection.execute(
                 sa.select(t.event)
                 .join(t.device, t.device.c.id == t.event.c.device_id)
@@ -108,7 +109,7 @@ class _Pages:
             period=period,
             histograms=shown,
             events=events,
-            drift=[one for one in state.drift if (one.tenant, one.device) == (tenant, name)],
+            drift=drift,
         )
 
     def api_overview(self, _request: Request) -> Response:

@@ -18,6 +18,7 @@ Place = Callable[[float, float], tuple[float, float]]  # time and value to x and
 
 HEAT_ROWS_MAX: Final = 40
 LINES_MAX: Final = 8
+QUIET_LINES_MAX: Final = 40  # more make the picture grey and the page long
 COLOURS: Final = 6  # line-0 .. line-5 of the style sheet
 PSI_MARKS: Final = ((0.1, "small shift"), (0.25, "large shift"))
 
@@ -63,7 +64,7 @@ def budget_bar(spent_micro: int, budget_micro: int) -> Markup:
 
 def heat_map(state: Overview) -> Markup:
     """Newest PSI, devices by features; the worst devices first where there are too many."""
-    latest = state.latest_drift
+    latest = state.drift
     if not latest:
         return Markup("")
     features = list(dict.fromkeys(one.feature for one in latest))
@@ -120,13 +121,10 @@ def _heat_cell(found: Drift, x: int, y: int, width: int, height: int) -> str:
 def drift_of_devices(state: Overview) -> Markup:
     """Largest PSI of each device over time; devices with an alarm are loud."""
     alarmed = {(alarm.tenant, alarm.device) for alarm in state.open_alarms}
-    series: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
-    for one in state.drift:
-        points = series[one.tenant, one.device]
-        points[one.period_start_s] = max(points.get(one.period_start_s, 0.0), one.psi)
-    lines = [
-        Line(name=key[1], points=tuple(sorted(points.items())), loud=key in alarmed) for key, points in series.items()
-    ]
+    series: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
+    for one in state.history:
+        series[one.tenant, one.device].append((one.period_start_s, one.psi_max))
+    lines = [Line(name=key[1], points=tuple(points), loud=key in alarmed) for key, points in series.items()]
     return line_chart(lines, "Largest PSI of each device over time")
 
 
@@ -157,7 +155,9 @@ def line_chart(lines: Sequence[Line], label: str) -> Markup:
     out += _axes(at, begin, end, peak, (left, wide - right, high))
     named: list[tuple[float, int, str]] = []
     loud_index = 0
-    for line in sorted(lines, key=lambda line: line.loud):
+    quiet = [line for line in lines if not line.loud]
+    shown = sorted(quiet, key=lambda line: line.points[-1][1])[-QUIET_LINES_MAX:]
+    for line in (*shown, *(line for line in lines if line.loud)):
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in line.points))
         x, y = at(*line.points[-1])
         colour = "quiet"
@@ -171,7 +171,6 @@ def line_chart(lines: Sequence[Line], label: str) -> Markup:
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.2"/></g>'
         )
     out += _names(named, wide - right + 10, top, high - bottom)
-    quiet = [line for line in lines if not line.loud]
     if quiet:
         _, y = at(end, sum(line.points[-1][1] for line in quiet) / len(quiet))
         if all(abs(y - other) >= 14 for other, _, _ in named):

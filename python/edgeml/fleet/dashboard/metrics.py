@@ -70,7 +70,7 @@ class _OverviewCollector(Collector):
         p_value = GaugeMetricFamily("edgeml_drift_p_value", "Drift test of the newest period", labels=labels)
         psi = GaugeMetricFamily("edgeml_drift_psi", "Population stability index of the newest period", labels=labels)
         js = GaugeMetricFamily("edgeml_drift_js_distance", "Jensen-Shannon distance, newest period", labels=labels)
-        for one in self._state.latest_drift:
+        for one in self._state.drift:
             of = (one.tenant, one.device, one.feature)
             p_value.add_metric(of, one.p_value)
             psi.add_metric(of, one.psi)

@@ -83,8 +83,15 @@ def test_json_twin_has_the_same_numbers(client: TestClient, engine: sa.Engine) -
     }
     assert [(a["device"], a["closed_s"]) for a in document["alarms"]] == [("drifting", None)]
     with reading(engine) as connection:
-        stored = {tuple(row) for row in connection.execute(sa.select(t.drift.c.period_start_s, t.drift.c.psi))}
-    assert {(row["period_start_s"], row["psi"]) for row in document["drift"]} == stored
+        rows = connection.execute(sa.select(t.device.c.name, t.drift).join(t.device)).all()
+    newest = {row.name: max(one.period_start_s for one in rows if one.name == row.name) for row in rows}
+    assert {(one["device"], one["period_start_s"], one["psi"]) for one in document["drift"]} == {
+        (row.name, row.period_start_s, row.psi) for row in rows if row.period_start_s == newest[row.name]
+    }
+    worst: dict[tuple[str, int], float] = {}
+    for row in rows:
+        worst[row.name, row.period_start_s] = max(row.psi, worst.get((row.name, row.period_start_s), 0.0))
+    assert {(one["device"], one["period_start_s"]): one["psi_max"] for one in document["history"]} == worst
 
 
 def test_metrics_have_the_same_numbers(client: TestClient, engine: sa.Engine) -> None:

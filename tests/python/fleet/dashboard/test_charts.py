@@ -14,7 +14,7 @@ from edgeml.fleet.books import Book
 from edgeml.fleet.dashboard import charts
 from edgeml.fleet.dashboard.charts import Line
 from edgeml.fleet.histograms import Histogram
-from edgeml.fleet.overview import Device, Drift, Overview
+from edgeml.fleet.overview import Device, Drift, DriftPeriod, Overview
 
 NAME = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=30)
 SHARE = st.floats(-2, 2)
@@ -55,6 +55,16 @@ def state(drift: Sequence[Drift], stored: int = 5, waiting: int = 3, unaccounted
         devices=[device],
         alarms=[],
         drift=list(drift),
+        history=[
+            DriftPeriod(
+                tenant=one.tenant,
+                device=one.device,
+                period_start_s=one.period_start_s,
+                p_value_min=one.p_value,
+                psi_max=one.psi,
+            )
+            for one in drift
+        ],
         models=[],
         windows_without_schema=0,
         windows_refused=0,
@@ -92,7 +102,6 @@ def test_heat_map_colours_what_is_certain_and_large() -> None:
         drift_row("a", "y", 0.7, p_value=0.01),
         drift_row("b", "x", 0.3),
         drift_row("b", "y", 0.0),
-        drift_row("b", "old", 0.9, start_s=-1),
     ]
     svg = charts.heat_map(state(rows))
     assert [one.get("class") for one in elements(svg, "rect", "heat-")] == ["heat-4", "heat-0", "heat-3", "heat-0"]
