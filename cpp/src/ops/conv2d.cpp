@@ -82,7 +82,8 @@ class Conv2d final : public Operator {
     for_ranges(run.parallel, in_.groups, tile_count(run.parallel, in_.groups, workspace_.shared, kTileBytesMin),
                [&](std::int64_t begin, std::int64_t end, std::int32_t) {
                  for (std::int64_t g = begin; g < end; ++g) {
-                   copy_padded_plane(x + g * in_.plane_step, window_, stored_zero_point_, copy + g * plane_step_);
+                   fill_padding(window_, stored_zero_point_, copy + g * plane_step_);
+                   copy_inside(x + g * in_.plane_step, window_, copy + g * plane_step_);
                  }
                });
     return copy;

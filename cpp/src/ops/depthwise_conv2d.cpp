@@ -49,6 +49,7 @@ class DepthwiseConv2d final : public Operator {
     for_ranges(run.parallel, planes, tile_count(run.parallel, planes, work, kTileMacsMin),
                [&](std::int64_t begin, std::int64_t end, std::int32_t thread) {
                  auto* const scratch = reinterpret_cast<act_t*>(run.workspace + thread * per_thread);
+                 fill_padding(window_, stored_zero_point_, scratch);
                  for (std::int64_t plane = begin; plane < end; ++plane) {
                    run_plane(run, plane / in_.groups, plane % in_.groups, scratch);
                  }
@@ -58,7 +59,7 @@ class DepthwiseConv2d final : public Operator {
  private:
   void run_plane(const Run& run, std::int64_t n, std::int64_t group, act_t* scratch) const noexcept {
     const act_t* const x = run.tensor<act_t>(x_) + n * in_.sample_step + group * in_.plane_step;
-    copy_padded_plane(x, window_, stored_zero_point_, scratch);
+    copy_inside(x, window_, scratch);
     const auto* const weights = packed_.as<std::int8_t>() + group * weight_step_;
     const auto* const bias = reinterpret_cast<const std::int32_t*>(weights + weight_step_ - 32);
     row_.fn({
