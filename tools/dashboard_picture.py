@@ -20,8 +20,8 @@ from typing import Final
 
 PICTURE: Final = Path(__file__).resolve().parents[1] / "docs" / "images" / "dashboard.png"
 BYTES_MAX: Final = 300_000
-DESKTOP: Final = (1180, 1480)  # CSS pixels
-PHONE: Final = (390, 1480)
+DESKTOP: Final = (1180, 1000)  # CSS pixels
+PHONE: Final = (390, 1000)
 MARGIN: Final = 24
 TIMEOUT_S: Final = 60
 

@@ -56,11 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play the demo; returns 0 if every promise holds, 1 if one does not."""
-    for number in (signal.SIGTERM, signal.SIGHUP):  # as with Ctrl-C: the processes end first
-        signal.signal(number, signal.default_int_handler)
     options = Options(dashboard=args.dashboard.resolve(), devices=args.devices)
     with ExitStack() as stack:
         work = _work_folder(args.work, stack)
+        for number in (signal.SIGTERM, signal.SIGHUP):  # as with Ctrl-C: the processes end first
+            signal.signal(number, signal.default_int_handler)
         with Progress() as progress:
             summary, fleet = play(options, work, progress, stack)
         if args.keep:

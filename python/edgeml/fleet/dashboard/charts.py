@@ -73,8 +73,8 @@ def heat_map(state: Overview) -> Markup:
     for one in latest:
         worst[one.tenant, one.device] = max(worst[one.tenant, one.device], one.psi)
     devices = sorted(sorted(worst, key=lambda key: -worst[key])[:HEAT_ROWS_MAX])
-    cell_w, cell_h, left, top = max(16, min(54, 640 // len(features))), 30, 118, 88
-    wide = left + cell_w * len(features) + 46
+    cell_w, cell_h, left, top = max(16, min(54, 640 // len(features))), 30, 118, 98
+    wide = left + cell_w * len(features) + 72  # room for the last slanted name
     high = top + cell_h * len(devices) + 4
     out = [
         (
