@@ -8,12 +8,12 @@ is an adversary: every count, offset and value is checked before it is used, and
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from edgeml.artifact import canonical_json
 from edgeml.artifact import format as fmt
 from edgeml.artifact.crc32c import crc32c
 from edgeml.artifact.model import Content, Graph, Node, Tensor
@@ -306,8 +306,6 @@ def _with_data(tensor: Tensor, constants: bytes, end: int, offset: int, size: in
 def _read_json(what: str, section: bytes, bytes_max: int) -> Mapping[str, Any]:
     _require(len(section) <= bytes_max, f"the {what} has {len(section)} bytes, more than {bytes_max}")
     try:
-        value = json.loads(section.decode())
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"the {what} is not JSON in UTF-8") from error
-    _require(isinstance(value, dict), f"the {what} is not a JSON object")
-    return dict(value)
+        return canonical_json.load(section)
+    except ValueError as error:
+        raise ArtifactError(f"the {what} is not a JSON object with sorted keys and without spaces: {error}") from error

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from edgeml.artifact import canonical_json
 from edgeml.artifact import format as fmt
 from edgeml.artifact.crc32c import crc32c
 from edgeml.artifact.model import Content, Graph, Node, Tensor
@@ -16,11 +15,6 @@ from edgeml.artifact.operators import BY_NAME
 from edgeml.errors import ArtifactError
 
 _DTYPE_CODES = {dtype: code for code, dtype in fmt.DTYPES.items()}
-
-
-def _canonical_json(value: Mapping[str, Any]) -> bytes:
-    """UTF-8 JSON with sorted keys and no spaces. Raises ValueError for NaN and infinities."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def write(content: Content) -> bytes:
@@ -33,7 +27,7 @@ def write(content: Content) -> bytes:
     sections = {
         fmt.SECTION_GRAPH: _graph(content.graph, offsets),
         fmt.SECTION_CONSTANTS: constants,
-        fmt.SECTION_METADATA: _canonical_json(content.metadata),
+        fmt.SECTION_METADATA: canonical_json.dump(content.metadata),
     }
     if content.telemetry is not None:
         sections[fmt.SECTION_TELEMETRY] = content.telemetry

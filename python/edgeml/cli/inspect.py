@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Show what is in an artifact: inputs, outputs, layers with their shapes and bytes, metadata, telemetry.
+"""Show what is in an artifact: inputs, outputs, layers with their shapes and bytes, planned arena, metadata, telemetry.
 
     edgeml inspect kws.edgeml
 
-The file is read by the pure-Python reader, which checks every rule of the format: a damaged file is an error.
+The file is read twice, by the pure-Python reader and by the core that devices run: a damaged file is an error. The arena
+is what the core plans for a batch of 1 (or the declared one); it is the same on every machine.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from edgeml import _core
 from edgeml.artifact import Artifact
 from edgeml.artifact.model import Graph, Node, Tensor
 from edgeml.observe.schema import TelemetrySchema
@@ -45,9 +47,16 @@ def describe(artifact: Artifact) -> dict[str, Any]:
         "outputs": [_tensor(graph.tensors[i]) for i in graph.outputs],
         "nodes": [_node(graph, node) for node in graph.nodes],
         "constant_bytes": sum(_constant_bytes(tensor) for tensor in graph.tensors),
+        "arena_bytes": _arena_bytes(artifact),
         "metadata": dict(artifact.metadata),
         "telemetry": _telemetry(artifact.telemetry_bytes),
     }
+
+
+def _arena_bytes(artifact: Artifact) -> int:
+    session = _core.Session(artifact.to_bytes(), 1, "ref")
+    session.bind(artifact.graph.tensors[artifact.graph.inputs[0]].dims[0] or 1)
+    return session.arena_bytes
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
@@ -104,8 +113,9 @@ def _lines(document: dict[str, Any]) -> list[str]:
         row = f"{node['name'][-38:]:40s}{node['op']:18s}{_shape(node['output']):20s}"
         lines.append(f"{row}{node['constant_bytes']:12,}{node['macs']:14,}")
     macs = sum(node["macs"] for node in document["nodes"])
+    arena = f"planned arena: {document['arena_bytes']:,} bytes"
     lines.append(f"{'total':78s}{document['constant_bytes']:12,}{macs:14,}")
-    lines.append("")
+    lines += [arena, ""]
     lines += [f"{key}: {json.dumps(value)}" for key, value in sorted(metadata.items())]
     telemetry = document["telemetry"]
     if telemetry is None:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeml.artifact import Artifact
-from edgeml.artifact.evaluate import evaluate
 from edgeml.convert.progress import progress
+from edgeml.session import InferenceSession
 
 Array = npt.NDArray[Any]
 BATCH: Final = 8  # samples at a time where the batch is free
@@ -19,12 +19,14 @@ BATCH: Final = 8  # samples at a time where the batch is free
 
 def run_artifact(artifact: Artifact, feed: Mapping[str, Array]) -> dict[str, Array]:
     """Outputs by name. The feed is checked by the caller; its samples are a multiple of a fixed batch."""
-    graph = artifact.graph
-    step = graph.tensors[graph.inputs[0]].dims[0] or BATCH
+    session = InferenceSession(artifact.to_bytes())
+    names = [output.name for output in session.get_outputs()]
+    declared = session.get_inputs()[0].shape[0]
+    step = declared if isinstance(declared, int) else BATCH
     samples = len(next(iter(feed.values())))
     parts = []
     with progress("artifact", samples) as advance:
         for begin in range(0, samples, step):
-            parts.append(evaluate(graph, {name: array[begin : begin + step] for name, array in feed.items()}))
+            parts.append(session.run(None, {name: array[begin : begin + step] for name, array in feed.items()}))
             advance(step)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {name: np.concatenate(arrays) for name, arrays in zip(names, zip(*parts, strict=True), strict=True)}

@@ -103,6 +103,7 @@ def test_inspect(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(node["macs"] for node in document["nodes"]) == document["metadata"]["macs"]
     assert [node["op"] for node in document["nodes"]][:3] == ["quantize", "conv2d", "depthwise_conv2d"]
     assert document["telemetry"]["samples"] == 40
+    assert document["arena_bytes"] >= 2 * 2 * 8 * 30  # input and output of the second layer, C4P
     assert main(["inspect", str(folder / "net.edgeml")]) == 0
     text = capsys.readouterr().out
     assert "depthwise_conv2d" in text

@@ -19,8 +19,9 @@ import edgeml.convert
 from edgeml.artifact import Artifact
 from edgeml.artifact.evaluate import evaluate
 from edgeml.convert.float_model import FloatModel
-from edgeml.convert.options import ConvertOptions
+from edgeml.convert.options import ConvertOptions, Io
 from edgeml.errors import CalibrationError, ConversionError, UnsupportedOperatorError, UsageError
+from edgeml.session import InferenceSession
 from support.onnx_models import make_model, small_data, small_network
 
 NODE = helper.make_node
@@ -203,6 +204,17 @@ def test_artifact_is_near_the_float_model(name: str) -> None:
     assert actual.dtype == np.float32
     assert actual.shape == expected.shape
     assert sqnr_db(expected, actual) > 28
+
+
+@pytest.mark.parametrize("io", ["float32", "int8"])
+@pytest.mark.parametrize("name", CASES)
+def test_core_equals_the_numpy_evaluator(name: str, io: Io) -> None:
+    artifact = edgeml.convert(model_of(name), calibration=data_of(name), io=io)
+    x = data_of(name, 3)["x"] if io == "float32" else RNG.integers(-128, 128, (3, *CASES[name][1]), dtype=np.int8)
+    (actual,) = InferenceSession(artifact.to_bytes()).run(None, {"x": x})
+    expected = evaluate(artifact.graph, {"x": x})["y"]
+    assert (actual.dtype, actual.shape) == (expected.dtype, expected.shape)
+    assert actual.tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("name", ["conv", "mean", "softmax inside", "concat"])
