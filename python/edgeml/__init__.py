@@ -18,6 +18,7 @@ from edgeml.session import InferenceSession
 
 if TYPE_CHECKING:
     from edgeml.artifact import Artifact
+    from edgeml.convert.converter import convert
     from edgeml.convert.options import ConvertOptions
     from edgeml.device.monitor import Monitor
     from edgeml.privacy import PrivacyBudget

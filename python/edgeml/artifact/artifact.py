@@ -79,6 +79,8 @@ class Artifact:
             ArtifactError: the disk is full, the folder is missing or not writable; nothing is left behind.
         """
         target = Path(path)
+        if target.exists() and not target.is_file():  # renaming onto a device would put a file in its place
+            raise ArtifactError(f"cannot write {target}: it is not a regular file; choose another name with -o")
         try:
             handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
             try:

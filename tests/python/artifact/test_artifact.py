@@ -74,6 +74,14 @@ def test_save_into_a_missing_folder_names_it(tmp_path: Path) -> None:
         Artifact.build(every_operator()).save(tmp_path / "missing" / "a.edgeml")
 
 
+def test_devices_and_folders_are_not_replaced(tmp_path: Path) -> None:
+    for target in (Path(os.devnull), tmp_path):
+        with pytest.raises(ArtifactError, match="not a regular file"):
+            Artifact.build(every_operator()).save(target)
+    assert Path(os.devnull).is_char_device()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"gone\.edgeml"):
         Artifact.load(tmp_path / "gone.edgeml")
