@@ -136,7 +136,8 @@ OperatorResult make_depthwise_conv2d(const OperatorContext& context) {
   EDGEML_RETURN_IF_ERROR(check_weights(context, channels, w[0] * w[1], 1, channels));
   const Result<Window> window = read_window(context, {-1, kStride, kDilation, kPads}, w[0], w[1]);
   if (!window.ok()) return window.error();
-  const Window& win = window.value();
+  // Kernels take several output columns at a time: sequences, of height n and width 1, had better lie.
+  const Window win = window.value().upright() ? window.value().laid_down() : window.value();
   if (std::int64_t{win.reach_h()} * win.reach_w() > INT32_MAX / 8) {
     return fail(ErrorCode::arena_too_large, where(context), ": one padded plane needs 2^30 bytes or more");
   }

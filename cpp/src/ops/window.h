@@ -19,6 +19,24 @@ struct Window {
   // Extent of the input rows and columns that the outputs touch, padding included.
   std::int32_t reach_h() const { return (out_h - 1) * stride_h + (kernel_h - 1) * dilation_h + 1; }
   std::int32_t reach_w() const { return (out_w - 1) * stride_w + (kernel_w - 1) * dilation_w + 1; }
+  // A plane one word wide is a row stood on end, and so is a window over it: in memory they are the same.
+  bool upright() const { return in_w == 1 && out_w == 1 && kernel_w == 1 && pad_left == 0 && pad_right == 0; }
+  Window laid_down() const {
+    return {.in_h = in_w,
+            .in_w = in_h,
+            .out_h = out_w,
+            .out_w = out_h,
+            .kernel_h = kernel_w,
+            .kernel_w = kernel_h,
+            .stride_h = stride_w,
+            .stride_w = stride_h,
+            .dilation_h = dilation_w,
+            .dilation_w = dilation_h,
+            .pad_top = pad_left,
+            .pad_left = pad_top,
+            .pad_bottom = pad_right,
+            .pad_right = pad_bottom};
+  }
   bool padded() const { return pad_top > 0 || pad_left > 0 || reach_h() > in_h || reach_w() > in_w; }
 };
 
