@@ -111,8 +111,9 @@ class Monitor:
         self._budget = budget or PrivacyBudget()
         self._window_s = window_s
         self._clock = clock
-        self._inputs = list(session.get_inputs())
         self._outputs = list(session.get_outputs())
+        self._counted_inputs = self._counted("input", session.get_inputs())
+        self._counted_outputs = self._counted("output", self._outputs)
         self._observer = Observer(self._schema)
         self._counting = threading.Lock()  # the observer
         self._releasing = threading.Lock()  # one release at a time
@@ -170,8 +171,8 @@ class Monitor:
         """
         if not isinstance(outputs, Mapping):
             outputs = {spec.name: array for spec, array in zip(self._outputs, outputs, strict=True)}
-        inputs = _as_float32(input_feed, self._inputs)
-        results = _as_float32(outputs, self._outputs)
+        inputs = _as_float32(input_feed, self._counted_inputs)
+        results = _as_float32(outputs, self._counted_outputs)
         with self._counting:
             self._observer.observe(inputs, results, latency_us)
 
@@ -231,6 +232,10 @@ class Monitor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _counted(self, source: str, specs: Sequence[TensorSpec]) -> list[TensorSpec]:
+        tensors = {feature.tensor for feature in self._schema.features if feature.source == source}
+        return [spec for spec in specs if spec.name in tensors]
 
     def _roll(self) -> None:
         while not self._closing.wait(self._window_s):

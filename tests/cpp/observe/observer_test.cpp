@@ -14,20 +14,22 @@
 #include "observe/sample_values.h"
 
 namespace {
+// Not inlined: GCC would see free() of what operator new gave, and take it for a mistake.
 long g_allocations = 0;
 }  // namespace
 
-void* operator new(std::size_t bytes) {
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
   ++g_allocations;
   if (void* memory = std::malloc(bytes)) return memory;
   std::abort();
 }
-void* operator new(std::size_t bytes, const std::nothrow_t& /*tag*/) noexcept {  // std::stable_sort's buffer
+[[gnu::noinline]] void* operator new(std::size_t bytes,
+                                     const std::nothrow_t& /*tag*/) noexcept {  // std::stable_sort's buffer
   ++g_allocations;
   return std::malloc(bytes);
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace edgeml {
 namespace {
