@@ -40,14 +40,19 @@ class PeriodHistograms:
     histograms: tuple[Histogram, ...]
 
 
-def newest_histograms(connection: sa.Connection, tenant: str, device: str) -> PeriodHistograms | None:
-    """Histograms of the newest period of a device; None where it has none whose schema is known."""
+def histograms_of(
+    connection: sa.Connection, tenant: str, device: str, *, before_s: int | None = None
+) -> PeriodHistograms | None:
+    """Histograms of the newest period of a device that starts no later than `before_s`.
+
+    None where it has no period whose schema is known.
+    """
     r = t.rollup.c
     of_device = sa.select(t.device.c.id).where(t.device.c.tenant == tenant, t.device.c.name == device).scalar_subquery()
     rows = connection.execute(
         sa.select(t.rollup, t.telemetry_schema.c.document)
         .join(t.telemetry_schema, t.telemetry_schema.c.schema_id == r.schema_id)
-        .where(r.device_id == of_device)
+        .where(r.device_id == of_device, sa.true() if before_s is None else r.period_start_s <= before_s)
         .order_by(r.period_start_s.desc(), r.id.desc())
         .limit(16)
     ).all()

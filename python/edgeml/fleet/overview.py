@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from edgeml.fleet.books import Book, books
 from edgeml.fleet.evaluation import schema_of
 from edgeml.fleet.store import tables as t
-from edgeml.fleet.store.periods import newest_of, newest_tested
+from edgeml.fleet.store.periods import newest_of
 
 SILENT_AFTER_S: Final = 900  # three windows of five minutes
 HISTORY_PERIODS: Final = 60
@@ -95,7 +95,10 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """Everything at one moment. `drift` is the newest period of each device, `history` the newest HISTORY_PERIODS."""
+    """Everything at one moment: `drift` the newest period of each device, `history` the newest HISTORY_PERIODS.
+
+    Of both, without a period that has only just begun (newest_telling).
+    """
 
     time_s: int
     period_s: int
@@ -215,8 +218,24 @@ def _alarms(connection: sa.Connection) -> list[Alarm]:
 
 
 def _newest_drift(connection: sa.Connection) -> list[Drift]:
-    newest = t.drift.c.period_start_s == newest_tested(t.device.c.id)
-    return [_drift(row) for row in connection.execute(_drift_query().where(newest))]
+    query = _drift_query().where(t.drift.c.period_start_s >= newest_of(t.device.c.id, 2))
+    of_device: dict[tuple[str, str], list[Drift]] = defaultdict(list)
+    for row in connection.execute(query):
+        of_device[row.tenant, row.name].append(_drift(row))
+    newest = []
+    for found in of_device.values():
+        start_s = newest_telling({one.period_start_s: one.samples for one in found})
+        newest += [one for one in found if one.period_start_s == start_s]
+    return newest
+
+
+def newest_telling(samples: dict[int, float]) -> int:
+    """Choose among periods, given as start and samples: the newest, unless it has only just begun.
+
+    Until a period holds half as many samples as the one before, the one before says more about how things are.
+    """
+    newest, *before = sorted(samples, reverse=True)
+    return before[0] if before and samples[newest] < samples[before[0]] / 2 else newest
 
 
 def drift_of_device(connection: sa.Connection, tenant: str, device: str) -> list[Drift]:
@@ -226,7 +245,11 @@ def drift_of_device(connection: sa.Connection, tenant: str, device: str) -> list
         t.device.c.name == device,
         t.drift.c.period_start_s >= newest_of(t.device.c.id, HISTORY_PERIODS),
     )
-    return [_drift(row) for row in connection.execute(query)]
+    found = [_drift(row) for row in connection.execute(query)]
+    if not found:
+        return []
+    end_s = newest_telling({one.period_start_s: one.samples for one in found})
+    return [one for one in found if one.period_start_s <= end_s]
 
 
 def _drift_query() -> sa.Select[Any]:
@@ -252,24 +275,33 @@ def _drift(row: sa.Row[Any]) -> Drift:
 
 
 def _history(connection: sa.Connection) -> list[DriftPeriod]:
+    d = t.drift.c
     query = (
-        sa.select(t.device.c.tenant, t.device.c.name, t.drift.c.period_start_s)
-        .add_columns(sa.func.min(t.drift.c.p_value).label("p_value"), sa.func.max(t.drift.c.psi).label("psi"))
-        .join_from(t.device, t.drift, t.drift.c.device_id == t.device.c.id)
-        .where(t.drift.c.period_start_s >= newest_of(t.device.c.id, HISTORY_PERIODS))
-        .group_by(t.device.c.tenant, t.device.c.name, t.drift.c.period_start_s)
-        .order_by(t.device.c.tenant, t.device.c.name, t.drift.c.period_start_s)
+        sa.select(t.device.c.tenant, t.device.c.name, d.period_start_s, sa.func.max(d.samples).label("samples"))
+        .add_columns(sa.func.min(d.p_value).label("p_value"), sa.func.max(d.psi).label("psi"))
+        .join_from(t.device, t.drift, d.device_id == t.device.c.id)
+        .where(d.period_start_s >= newest_of(t.device.c.id, HISTORY_PERIODS))
+        .group_by(t.device.c.tenant, t.device.c.name, d.period_start_s)
+        .order_by(t.device.c.tenant, t.device.c.name, d.period_start_s)
     )
-    return [
-        DriftPeriod(
-            tenant=row.tenant,
-            device=row.name,
-            period_start_s=row.period_start_s,
-            p_value_min=row.p_value,
-            psi_max=row.psi,
-        )
-        for row in connection.execute(query)
-    ]
+    of_device: dict[tuple[str, str], list[sa.Row[Any]]] = defaultdict(list)
+    for row in connection.execute(query):
+        of_device[row.tenant, row.name].append(row)
+    history = []
+    for (tenant, device), rows in of_device.items():
+        end_s = newest_telling({row.period_start_s: row.samples for row in rows})
+        history += [
+            DriftPeriod(
+                tenant=tenant,
+                device=device,
+                period_start_s=row.period_start_s,
+                p_value_min=row.p_value,
+                psi_max=row.psi,
+            )
+            for row in rows
+            if row.period_start_s <= end_s
+        ]
+    return history
 
 
 def _models(connection: sa.Connection) -> list[Model]:

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edgeml.fleet.dashboard import charts, metrics, texts
 from edgeml.fleet.dashboard.access import RequireToken
-from edgeml.fleet.histograms import newest_histograms
+from edgeml.fleet.histograms import histograms_of
 from edgeml.fleet.overview import EVENTS_MAX, Overview, drift_of_device, overview
 from edgeml.fleet.store import tables as t
 from edgeml.fleet.store.engine import reading
@@ -92,8 +92,8 @@ class _Pages:
             device = next((one for one in state.devices if (one.tenant, one.device) == (tenant, name)), None)
             if device is None:
                 raise HTTPException(404)
-            period = newest_histograms(connection, tenant, name)
             drift = drift_of_device(connection, tenant, name)
+            period = histograms_of(connection, tenant, name, before_s=drift[-1].period_start_s if drift else None)
             events = connection.execute(
                 sa.select(t.event)
                 .join(t.device, t.device.c.id == t.event.c.device_id)

@@ -17,6 +17,7 @@ from edgeml.fleet.overview import Drift, Overview
 Place = Callable[[float, float], tuple[float, float]]  # time and value to x and y
 
 HEAT_ROWS_MAX: Final = 40
+FEATURE_CHARACTERS_MAX: Final = 24
 LINES_MAX: Final = 8
 QUIET_LINES_MAX: Final = 40  # more make the picture grey and the page long
 COLOURS: Final = 6  # line-0 .. line-5 of the style sheet
@@ -86,7 +87,7 @@ def heat_map(state: Overview) -> Markup:
         x = left + cell_w * (column + 0.5)
         out.append(
             f'<text class="axis" transform="translate({x + 3:.1f} {top - 8}) rotate(-42)">'
-            f"{escape(_short(feature, 19))}<title>{escape(feature)}</title></text>"
+            f"{escape(_short(feature, FEATURE_CHARACTERS_MAX))}<title>{escape(feature)}</title></text>"
         )
     for row, key in enumerate(devices):
         y = top + cell_h * row
@@ -143,7 +144,7 @@ def line_chart(lines: Sequence[Line], label: str) -> Markup:
     times = [time for line in lines for time, _ in line.points]
     if not times:
         return Markup("")
-    wide, high, left, right, top, bottom = 660, 300, 40, 148, 14, 26
+    wide, high, left, right, top, bottom = 680, 300, 40, 168, 14, 26
     begin, end = min(times), max(times)
     peak = nice_top(max(0.3, *(value for line in lines for _, value in line.points)))
 
@@ -194,7 +195,8 @@ def _axes(place: Place, begin: int, end: int, peak: float, frame: tuple[int, int
         if value < peak:
             _, y = place(end, value)
             yield f'<line class="mark" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            yield f'<text class="axis faint" x="{left + 6}" y="{y - 4:.1f}">{name}</text>'
+            if value * high / peak > 24 or value == PSI_MARKS[-1][0]:  # room between the marks
+                yield f'<text class="axis faint" x="{left + 6}" y="{y - 4:.1f}">{name}</text>'
     for time, anchor in ((begin, "start"), (end, "end")):
         x, _ = place(time, 0.0)
         text = clock(time)[5:19] if end - begin > 86_400 else clock(time)[11:]
@@ -209,7 +211,7 @@ def _names(named: list[tuple[float, int, str]], x: float, top: float, bottom: fl
     for left_over, (y, colour, name) in zip(range(len(named) - 1, -1, -1), sorted(named), strict=True):
         place = max(low, min(y, bottom - room * left_over))
         low = place + room
-        yield f'<text class="line-name line-{colour}" x="{x}" y="{place + 4:.1f}">{escape(_short(name, 18))}</text>'
+        yield f'<text class="line-name line-{colour}" x="{x}" y="{place + 4:.1f}">{escape(_short(name, 20))}</text>'
 
 
 def histogram(one: Histogram) -> Markup:

@@ -3,17 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from edgeml.fleet.store import tables as t
-
-
-def newest_tested(device_id: sa.ColumnElement[int]) -> sa.ScalarSelect[Any]:
-    """Start of the newest tested period of a device of the enclosing query."""
-    newest = sa.select(sa.func.max(t.drift.c.period_start_s)).where(t.drift.c.device_id == device_id)
-    return newest.correlate_except(t.drift).scalar_subquery()
 
 
 def newest_of(device_id: sa.ColumnElement[int], count: int) -> sa.ColumnElement[int]:
