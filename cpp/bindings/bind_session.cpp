@@ -6,6 +6,7 @@
 #include <pybind11/stl.h>
 
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,29 +41,33 @@ class Session {
 
   std::vector<py::array> run(const std::vector<py::array>& inputs, std::int64_t batch) {
     auto [in, outputs, out] = buffers(inputs, batch);
-    {
-      const py::gil_scoped_release unlocked;
-      const std::lock_guard lock(mutex_);
-      if (Status status = session_.bind(batch); !status.ok()) {
-        const py::gil_scoped_acquire locked;
-        raise_error(status.error());
-      }
-      session_.execute(in, out);
-    }
+    with_batch(batch, [&] { session_.execute(in, out); });
     return std::move(outputs);
   }
 
   std::vector<NodeProfile> profile(const std::vector<py::array>& inputs, std::int64_t batch, int runs) {
+    if (runs < 1) raise("UsageError", "runs is " + std::to_string(runs) + ", expected at least 1");
     auto [in, outputs, out] = buffers(inputs, batch);
-    bind(batch);
-    const py::gil_scoped_release unlocked;
-    const std::lock_guard lock(mutex_);
-    return session_.profile(in, out, runs);
+    std::vector<NodeProfile> nodes;
+    with_batch(batch, [&] { nodes = session_.profile(in, out, runs); });
+    return nodes;
   }
 
   void bind(std::int64_t batch) {
+    with_batch(batch, [] {});
+  }
+
+  // What depends on the bound batch is read under the lock too.
+  std::int64_t arena_bytes() {
+    const py::gil_scoped_release unlocked;
     const std::lock_guard lock(mutex_);
-    if (Status status = session_.bind(batch); !status.ok()) raise_error(status.error());
+    return session_.arena_bytes();
+  }
+
+  std::string plan_text() {
+    const py::gil_scoped_release unlocked;
+    const std::lock_guard lock(mutex_);
+    return session_.plan_text();
   }
 
  private:
@@ -72,13 +77,33 @@ class Session {
     std::vector<void*> out;
   };
 
+  // Binds and works under one lock, so that no other caller binds in between. The GIL is never waited for with the lock
+  // held, nor the lock with the GIL held: either order alone would be safe, both together deadlock.
+  template <class Work>
+  void with_batch(std::int64_t batch, const Work& work) {
+    std::optional<Error> error;
+    {
+      const py::gil_scoped_release unlocked;
+      const std::lock_guard lock(mutex_);
+      if (const Status status = session_.bind(batch); !status.ok()) {
+        error = status.error();
+      } else {
+        work();
+      }
+    }
+    if (error) raise_error(*error);
+  }
+
   static InferenceSession open(const py::object& source, const SessionOptions& options) {
     Result<InferenceSession> result = [&] {
       if (py::isinstance<py::bytes>(source)) {
         const auto bytes = source.cast<std::string_view>();
+        const py::gil_scoped_release unlocked;
         return InferenceSession::open(std::as_bytes(std::span(bytes)), options);
       }
-      return InferenceSession::open(source.cast<std::string>(), options);
+      const auto path = source.cast<std::string>();
+      const py::gil_scoped_release unlocked;
+      return InferenceSession::open(path, options);
     }();
     if (!result.ok()) raise_error(result.error());
     return std::move(result).value();
@@ -129,10 +154,10 @@ void bind_session(py::module_& module) {
       .def_property_readonly("telemetry", [](const Session& s) { return s.get().telemetry(); })
       .def_property_readonly("isa", [](const Session& s) { return s.get().isa(); })
       .def_property_readonly("threads", [](const Session& s) { return s.get().threads(); })
-      .def_property_readonly("arena_bytes", [](const Session& s) { return s.get().arena_bytes(); })
+      .def_property_readonly("arena_bytes", &Session::arena_bytes)
       .def_property_readonly("macs_per_sample", [](const Session& s) { return s.get().macs_per_sample(); })
       .def_property_readonly("packed_weight_bytes", [](const Session& s) { return s.get().packed_weight_bytes(); })
-      .def("plan_text", [](const Session& s) { return s.get().plan_text(); })
+      .def("plan_text", &Session::plan_text)
       .def("bind", &Session::bind, py::arg("batch"))
       .def("run", &Session::run, py::arg("inputs"), py::arg("batch"),
            "C-contiguous arrays in the order of `inputs`, checked by the caller -> new arrays in the order of "

@@ -143,7 +143,7 @@ class InferenceSession:
         for spec in self._inputs:
             if spec.name not in feed:
                 raise InputError(f"input {spec.name!r} is missing; {self._takes()}")
-            array = np.ascontiguousarray(feed[spec.name])
+            array = np.require(feed[spec.name], requirements=("C", "A"))
             shape = array.shape
             if array.dtype != spec.dtype:
                 raise InputError(

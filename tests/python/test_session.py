@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeml.artifact.evaluate import evaluate
 
 import edgeml
 from edgeml import _core
 from edgeml.artifact import Artifact
-from edgeml.errors import ArtifactError, InputError, IsaError, UsageError
-from support.small_artifact import INPUT_SHAPE, every_operator
+from edgeml.artifact.evaluate import evaluate
+from edgeml.artifact.model import Content, Graph
+from edgeml.errors import ArtifactError, EdgemlError, InputError, IsaError, UsageError
+from support.small_artifact import INPUT_SHAPE, GraphBuilder, every_operator
 
 INPUT = "t0"
 
@@ -190,3 +191,118 @@ print(sorted(m for m in set(sys.modules) - before if m.split(".")[0] not in ours
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
     assert output.stdout.strip() == "[]"
+
+
+def random_graph(seed: int) -> Content:
+    """A chain of operators with odd shapes and geometry, drawn at random; outputs in float and in int8."""
+    b = GraphBuilder(seed)
+    rng = b.rng
+
+    def drawn(low: int, high: int, count: int) -> list[int]:
+        return [int(n) for n in rng.integers(low, high, count)]
+
+    shape = drawn(1, 20, 3)
+    x = b.activation(shape, 0, 0, np.float32)
+    t = b.node("quantize", [x], b.activation(shape, 0.04, *drawn(-128, 128, 1)))
+    for kind in rng.choice(["conv2d", "grouped", "depthwise_conv2d", "slice", "pad", "transpose", "concat", "add"], 6):
+        before = b.tensors[t]
+        c, h, w = before.dims[1:]
+        (zero,) = drawn(-128, 128, 1)
+        same = (before.scale, before.zero_point)
+        if kind in ("conv2d", "grouped", "depthwise_conv2d"):
+            kernel, stride, dilation = drawn(1, 6, 2), drawn(1, 3, 2), drawn(1, 3, 2)
+            extent = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+            pads = [int(rng.integers(0, e)) for e in (*extent, *extent)]
+            room = [size + pads[i] + pads[i + 2] - extent[i] for i, size in enumerate((h, w))]
+            if min(room) < 0:
+                continue
+            out = [r // s + 1 for r, s in zip(room, stride, strict=True)]
+            geometry = [*stride, *dilation, *pads]
+            if kind == "depthwise_conv2d":
+                y = b.activation((c, *out), 0.05, zero)
+                t = b.node(kind, [t, *b.weights((*kernel, c), c)], y, [*geometry, -120, 127])
+                continue
+            groups = int(rng.choice([g for g in range(1, c + 1) if c % g == 0])) if kind == "grouped" else 1
+            o = groups * int(rng.integers(1, 9))
+            y = b.activation((o, *out), 0.05, zero)
+            t = b.node("conv2d", [t, *b.weights((o, *kernel, c // groups), o)], y, [*geometry, groups, -128, 99])
+        elif kind == "slice":
+            start, step = [int(rng.integers(0, n)) for n in (c, h, w)], drawn(1, 4, 3)
+            sizes = [
+                int(rng.integers(0, (n - 1 - s) // k + 1)) + 1 for n, s, k in zip((c, h, w), start, step, strict=True)
+            ]
+            t = b.node("slice", [t], b.activation(sizes, *same), [0, *start, 0, 0, 0, 0, 1, *step, 1, 1, 1, 1])
+        elif kind == "pad":
+            begin, end = drawn(0, 6, 3), drawn(0, 6, 3)
+            sizes = [n + p + q for n, p, q in zip((c, h, w), begin, end, strict=True)]
+            attributes = [0, *begin, 0, 0, 0, 0, 0, *end, 0, 0, 0, 0, zero]
+            t = b.node("pad", [t], b.activation(sizes, *same), attributes)
+        elif kind == "transpose":
+            perm = [int(n) for n in rng.permutation([1, 2, 3])]
+            y = b.activation([before.dims[p] for p in perm], *same)
+            t = b.node("transpose", [t], y, [0, *perm, 4, 5, 6, 7])
+        elif kind == "concat":
+            sizes = [c, h, w]
+            axis = int(rng.integers(1, 4))
+            sizes[axis - 1] *= 3
+            t = b.node("concat", [t, t, t], b.activation(sizes, *same), [axis])
+        else:
+            y = b.activation((c, h, w), 0.05, zero)
+            t = b.node("add", [t, t, b.multiplier(0.7, -0.45)], y, [-128, 127])
+    y = b.node("dequantize", [t], b.activation(b.tensors[t].dims[1:], 0, 0, np.float32))
+    return Content(Graph(tuple(b.tensors), tuple(b.nodes), (x,), (y, t)), {"format": 1}, None)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_graphs_equal_the_evaluator_on_every_level(seed: int) -> None:
+    artifact = Artifact.build(random_graph(seed))
+    shape = artifact.graph.tensors[artifact.graph.inputs[0]].dims[1:]
+    x = np.random.default_rng(seed).normal(0, 2, (3, *shape)).astype(np.float32)
+    expected = evaluate(artifact.graph, {INPUT: x})
+    for isa in _core.ISAS:
+        for threads in (1, 3):
+            session = edgeml.InferenceSession(artifact.to_bytes(), isa=isa, threads=threads)
+            for spec, array in zip(session.get_outputs(), session.run({INPUT: x}), strict=True):
+                assert np.array_equal(array, expected[spec.name]), (isa, threads, spec.name)
+
+
+def test_plan_is_the_same_on_every_level_and_thread_count(artifact: Artifact) -> None:
+    plans = {
+        edgeml.InferenceSession(artifact.to_bytes(), isa=isa, threads=threads)._core.plan_text()
+        for isa in _core.ISAS
+        for threads in (1, 4)
+    }
+    assert len(plans) == 1
+
+
+def test_misaligned_arrays_are_copied(artifact: Artifact) -> None:
+    session = edgeml.InferenceSession(artifact.to_bytes())
+    x = samples(2)
+    shifted = np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(np.float32).reshape(x.shape)
+    assert not shifted.flags.aligned
+    assert np.array_equal(session.run({INPUT: shifted})[0], session.run({INPUT: x})[0])
+
+
+def test_a_refused_batch_leaves_the_session_usable_by_others(artifact: Artifact) -> None:
+    """Errors inside the lock must neither deadlock with the interpreter's lock nor unbind what others run."""
+    session = edgeml.InferenceSession(artifact.to_bytes(), threads=2)
+    x = {count: samples(count) for count in (1, 2, 3)}
+    expected = {count: session.run({INPUT: x[count]}) for count in x}
+    wrong: list[int] = []
+
+    def call(count: int) -> None:
+        for _ in range(40):
+            with pytest.raises(EdgemlError):
+                session._core.bind(1 << 30)
+            session.profile({INPUT: x[count]}, runs=1)
+            results = session.run({INPUT: x[count]})
+            if not all(np.array_equal(a, b) for a, b in zip(results, expected[count], strict=True)):
+                wrong.append(count)
+
+    callers = [threading.Thread(target=call, args=(count,), daemon=True) for count in (1, 2, 3, 2)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(timeout=60)
+    assert not any(caller.is_alive() for caller in callers), "deadlock"
+    assert not wrong

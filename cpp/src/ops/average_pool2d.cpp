@@ -43,6 +43,9 @@ class AveragePool2d final : public Operator {
     };
   }
 
+  std::int64_t work_per_sample() const override {
+    return out_.channels * out_.pixels * args_.kernel_h * args_.kernel_w;
+  }
   const char* kernel() const override { return row_.name; }
 
   void run(const Run& run) const noexcept override {

@@ -71,7 +71,7 @@ class Conv2d final : public Operator {
         args.out_plane_step = out_.plane_step;
         args.out_pixel_step = 4;
         args.range = range_;
-        groups_[static_cast<std::size_t>(g)].run(run, workspace_, args, out_.pixels);
+        groups_[static_cast<std::size_t>(g)].run(run, args, out_.pixels);
       }
     }
   }

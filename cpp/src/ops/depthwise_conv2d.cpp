@@ -43,12 +43,11 @@ class DepthwiseConv2d final : public Operator {
 
   void run(const Run& run) const noexcept override {
     const std::int64_t planes = run.batch * in_.groups;
-    const std::int64_t per_thread = workspace().per_thread;
     // A multiply-accumulate of a depthwise layer costs about four times one of a matrix product.
     const std::int64_t work = 4 * run.batch * macs_per_sample();
     for_ranges(run.parallel, planes, tile_count(run.parallel, planes, work, kTileMacsMin),
                [&](std::int64_t begin, std::int64_t end, std::int32_t thread) {
-                 auto* const scratch = reinterpret_cast<act_t*>(run.workspace + thread * per_thread);
+                 auto* const scratch = reinterpret_cast<act_t*>(run.scratch_of(thread));
                  fill_padding(window_, stored_zero_point_, scratch);
                  for (std::int64_t plane = begin; plane < end; ++plane) {
                    run_plane(run, plane / in_.groups, plane % in_.groups, scratch);

@@ -44,7 +44,7 @@ class FullyConnected final : public Operator {
     args.out_plane_step = 4;
     args.out_pixel_step = out_.sample_step;
     args.range = range_;
-    gemm_.run(run, workspace_, args, run.batch);
+    gemm_.run(run, args, run.batch);
   }
 
  private:

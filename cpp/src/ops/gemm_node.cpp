@@ -52,8 +52,7 @@ std::int64_t GemmNode::workspace_bytes() const {
   return round_up(kernels::qs8_gemm_workspace_bytes(row_.mr, row_.kr, k_groups_), 64);
 }
 
-void GemmNode::run(const Run& run, const Workspace& workspace, kernels::QS8GemmArgs geometry,
-                   std::int64_t pixels) const noexcept {
+void GemmNode::run(const Run& run, kernels::QS8GemmArgs geometry, std::int64_t pixels) const noexcept {
   geometry.k_groups = k_groups_;
   geometry.weights = weights_;
   geometry.bias = bias_;
@@ -71,7 +70,7 @@ void GemmNode::run(const Run& run, const Workspace& workspace, kernels::QS8GemmA
   for_ranges(run.parallel, units, tile_count(run.parallel, units, macs, kTileMacsMin),
              [&](std::int64_t begin, std::int64_t end, std::int32_t thread) {
                kernels::QS8GemmArgs args = geometry;
-               args.workspace = run.workspace + workspace.shared + thread * workspace.per_thread;
+               args.workspace = run.scratch_of(thread);
                if (by_pixels) {
                  args.pixel_begin = static_cast<std::int32_t>(begin * row_.mr);
                  args.pixel_end = static_cast<std::int32_t>(std::min(end * row_.mr, pixels));

@@ -28,8 +28,7 @@ class GemmNode {
 
   // Computes all pixels and channels of one matrix, split over the threads. `geometry` has the input and output
   // addresses and steps, group_offset, out_w and range; pixels is the number of output pixels.
-  void run(const Run& run, const Workspace& workspace, kernels::QS8GemmArgs geometry,
-           std::int64_t pixels) const noexcept;
+  void run(const Run& run, kernels::QS8GemmArgs geometry, std::int64_t pixels) const noexcept;
 
   std::int64_t workspace_bytes() const;  // per thread
   std::int64_t packed_bytes() const { return packed_.size(); }

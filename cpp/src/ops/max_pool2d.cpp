@@ -37,6 +37,9 @@ class MaxPool2d final : public Operator {
             .out = nullptr,
         } {}
 
+  std::int64_t work_per_sample() const override {
+    return out_.channels * out_.pixels * args_.kernel_h * args_.kernel_w;
+  }
   const char* kernel() const override { return row_.name; }
 
   void run(const Run& run) const noexcept override {

@@ -14,7 +14,8 @@
 
 namespace edgeml {
 
-// Scratch of one node beside its tensors, in bytes; both are multiples of 64.
+// Scratch of one node beside its tensors, in bytes; both are multiples of 64. The shared part is the same on every ISA,
+// since it is planned; what a kernel or a thread wants for itself is per_thread.
 struct Workspace {
   std::int64_t shared = 0;
   std::int64_t per_thread = 0;
@@ -23,9 +24,13 @@ struct Workspace {
 // One execution: where the tensors are, by tensor index (arena or the caller's arrays; constants are null).
 struct Run {
   std::span<std::byte* const> tensors;
-  std::byte* workspace;  // the shared part, then one part per thread
+  std::byte* workspace;       // the shared part, in the arena
+  std::byte* scratch;         // one part per thread, after the arena
+  std::int64_t scratch_step;  // bytes from one thread's part to the next
   std::int64_t batch;
   Parallel parallel;
+
+  std::byte* scratch_of(std::int32_t thread) const { return scratch + thread * scratch_step; }
 
   template <class T>
   T* tensor(std::uint32_t index) const {
@@ -47,6 +52,7 @@ class Operator {
   virtual std::int32_t in_place_inputs() const { return 0; }
   virtual const char* kernel() const { return ""; }           // symbol of kernels.def
   virtual std::int64_t macs_per_sample() const { return 0; }  // multiply-accumulates of the network, not of padding
+  virtual std::int64_t work_per_sample() const { return macs_per_sample(); }  // steps of the inner loop, to bound time
   virtual std::int64_t packed_weight_bytes() const { return 0; }
 };
 

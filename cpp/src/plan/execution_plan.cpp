@@ -63,18 +63,17 @@ class Planner {
     return Done{};
   }
 
-  Status add_node(std::size_t i, const Operator& op, std::int32_t threads) {
+  Status add_node(std::size_t i, const Operator& op) {
     const std::uint32_t output = model_.nodes[i].outputs[0];
     const auto at = static_cast<std::int64_t>(i);
     if (!is_callers_array(model_, output) && !share_dead_input(model_.nodes[i], op, at)) {
       EDGEML_RETURN_IF_ERROR(add_tensor(output, at));
     }
-    const Workspace workspace = op.workspace();
-    const auto parts = checked_mul(workspace.per_thread, threads);
-    if (!parts || *parts > kBlockBytesMax || workspace.shared > kBlockBytesMax) return too_large();
-    if (workspace.shared + *parts > 0) {
+    const std::int64_t shared = op.workspace().shared;
+    if (shared > kBlockBytesMax) return too_large();
+    if (shared > 0) {
       plan_.workspace_block[i] = static_cast<std::int32_t>(plan_.blocks.size());
-      plan_.blocks.push_back({0, workspace.shared + *parts, at, at});
+      plan_.blocks.push_back({0, shared, at, at});
     }
     return Done{};
   }
@@ -152,11 +151,10 @@ bool is_callers_array(const Model& model, std::uint32_t tensor) {
 }
 
 Result<ExecutionPlan> make_plan(const Model& model, std::span<const std::unique_ptr<Operator>> operators,
-                                std::int64_t batch, std::int32_t threads, std::int64_t arena_bytes_max) {
+                                std::int64_t batch, std::int64_t arena_bytes_max) {
   Planner planner(model, batch);
   EDGEML_RETURN_IF_ERROR(planner.add_inputs());
-  for (std::size_t i = 0; i < operators.size(); ++i)
-    EDGEML_RETURN_IF_ERROR(planner.add_node(i, *operators[i], threads));
+  for (std::size_t i = 0; i < operators.size(); ++i) EDGEML_RETURN_IF_ERROR(planner.add_node(i, *operators[i]));
   return planner.place(arena_bytes_max);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where every activation and every scratch area stands in the one arena, for one batch size. A plain value: the same
-// for the same model, batch and threads on every machine of one ISA level; printable.
+// Where every activation and every shared workspace stands in the one arena, for one batch size. A plain value: the
+// same for the same model and batch on every machine, ISA level and number of threads; printable.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,8 @@ struct Block {
   std::int64_t bytes = 0;
   std::int64_t first = 0;  // -1: from before the first node (a graph input)
   std::int64_t last = 0;   // number of nodes: to after the last one (a graph output)
+
+  bool operator==(const Block&) const = default;
 };
 
 struct ExecutionPlan {
@@ -31,6 +33,8 @@ struct ExecutionPlan {
   std::vector<Block> blocks;
   std::vector<std::int32_t> tensor_block;     // by tensor; kNoBlock: a constant, or an array of the caller
   std::vector<std::int32_t> workspace_block;  // by node; kNoBlock: the node needs none
+
+  bool operator==(const ExecutionPlan&) const = default;
 };
 
 // True if the tensor is not in the arena but in an array of the caller: float inputs and outputs of the graph.
@@ -40,7 +44,7 @@ bool is_callers_array(const Model& model, std::uint32_t tensor);
 //   by size     largest block first
 //   by breadth  in the order in which blocks come to life
 Result<ExecutionPlan> make_plan(const Model& model, std::span<const std::unique_ptr<Operator>> operators,
-                                std::int64_t batch, std::int32_t threads, std::int64_t arena_bytes_max);
+                                std::int64_t batch, std::int64_t arena_bytes_max);
 
 // One line per tensor and scratch area: bytes, offset, lifetime.
 std::string to_text(const ExecutionPlan& plan, const Model& model);

@@ -22,6 +22,8 @@
 namespace edgeml {
 namespace {
 
+constexpr std::int64_t kSampleWorkMax = std::int64_t{1} << 40;  // artifact-format.md, section 7
+
 Result<Isa> choose_isa(const std::optional<std::string>& wanted, const CpuFeatures& features) {
   if (!wanted) return isas_of(features).front();
   const std::optional<Isa> isa = isa_from_name(*wanted);
@@ -54,7 +56,8 @@ struct InferenceSession::Impl {
   std::unique_ptr<ThreadPool> pool;
 
   ExecutionPlan plan;
-  AlignedBuffer arena;
+  AlignedBuffer arena;                 // the plan's bytes, then scratch_step bytes for each thread
+  std::int64_t scratch_step = 0;       // the most that any operator wants for a thread
   std::vector<std::byte*> tensors;     // addresses by tensor: in the arena now, of the caller's arrays during a run
   std::vector<std::byte*> workspaces;  // by node
 
@@ -75,7 +78,8 @@ struct InferenceSession::Impl {
     for (std::size_t i = 0; i < out.size(); ++i) {
       if (is_callers[model.outputs[i]]) tensors[model.outputs[i]] = static_cast<std::byte*>(out[i]);
     }
-    Run run{tensors, nullptr, plan.batch, {&parallel_for, pool.get(), pool->threads()}};
+    Run run{tensors,      nullptr,    arena.data() + round_up(plan.arena_bytes, 64),
+            scratch_step, plan.batch, {&parallel_for, pool.get(), pool->threads()}};
     pool->begin_run();
     for (std::size_t i = 0; i < operators.size(); ++i) {
       run.workspace = workspaces[i];
@@ -130,6 +134,22 @@ Result<std::vector<std::unique_ptr<Operator>>> make_operators(const Model& model
   return operators;
 }
 
+// A hostile file must not keep a device busy for hours: bounds what one sample costs, for nodes without an
+// inner loop by the elements that they write.
+Status check_work(const Model& model, std::span<const std::unique_ptr<Operator>> operators) {
+  std::int64_t left = kSampleWorkMax;
+  for (std::size_t i = 0; i < operators.size(); ++i) {
+    const std::int64_t work =
+        std::max(operators[i]->work_per_sample(), model.tensors[model.nodes[i].outputs[0]].dims.elements_per_sample());
+    if (work > left) {
+      return fail(ErrorCode::too_much_work, "node \"", model.nodes[i].name,
+                  "\": a sample needs more than 2^40 operations");
+    }
+    left -= work;
+  }
+  return Done{};
+}
+
 }  // namespace
 
 // Everything of an artifact that a session keeps is a copy or a prepacked form: the bytes may go afterwards.
@@ -145,6 +165,8 @@ static Result<std::unique_ptr<InferenceSession::Impl>> open_bytes(std::span<cons
       make_operators(model.value(), kernels::choose_kernels(features, isa.value()));
   if (!operators.ok()) return operators.error();
   impl->operators = std::move(operators).value();
+  EDGEML_RETURN_IF_ERROR(check_work(model.value(), impl->operators));
+  for (const auto& op : impl->operators) impl->scratch_step = std::max(impl->scratch_step, op->workspace().per_thread);
   impl->model = std::move(model).value();
   for (Tensor& tensor : impl->model.tensors) tensor.data = {};
   for (const std::uint32_t input : impl->model.inputs) impl->inputs.push_back(describe(impl->model.tensors[input]));
@@ -212,11 +234,11 @@ Status InferenceSession::bind(std::int64_t batch) {
     return fail(ErrorCode::bad_batch, "a batch of ", batch, " cannot be run",
                 declared == 0 ? "" : text(", the model takes ", declared));
   }
-  Result<ExecutionPlan> plan = make_plan(impl.model, impl.operators, batch, impl.pool->threads(), impl.arena_bytes_max);
+  Result<ExecutionPlan> plan = make_plan(impl.model, impl.operators, batch, impl.arena_bytes_max);
   if (!plan.ok()) return plan.error();
-  AlignedBuffer arena = AlignedBuffer::allocate(plan.value().arena_bytes);
-  if (arena.empty())
-    return fail(ErrorCode::out_of_memory, "no memory for an arena of ", plan.value().arena_bytes, " bytes");
+  const std::int64_t bytes = round_up(plan.value().arena_bytes, 64) + impl.scratch_step * impl.pool->threads();
+  AlignedBuffer arena = AlignedBuffer::allocate(bytes);
+  if (arena.empty()) return fail(ErrorCode::out_of_memory, "no memory for an arena of ", bytes, " bytes");
   impl.plan = std::move(plan).value();
   impl.arena = std::move(arena);
   const auto address = [&impl](std::int32_t block) {

@@ -39,10 +39,17 @@ bool spin_until(Ready ready) noexcept {
 
 ThreadPool::ThreadPool(std::int32_t threads) {
   workers_.reserve(static_cast<std::size_t>(threads - 1));
-  for (std::int32_t thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+  try {
+    for (std::int32_t thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+  } catch (...) {
+    stop();  // those that did start
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() noexcept {
   stop_.store(true, std::memory_order_relaxed);
   wake_.fetch_add(1, std::memory_order_release);
   wake_.notify_all();

@@ -14,7 +14,8 @@ class ThreadPool {
   // A task: what to do with tile `index`, on behalf of thread `thread` [0, threads).
   using Task = void (*)(void* context, std::int32_t index, std::int32_t thread);
 
-  // threads >= 1, the caller included; threads - 1 workers are started.
+  // threads >= 1, the caller included; threads - 1 workers are started. Throws std::system_error
+  // if the system starts no more.
   explicit ThreadPool(std::int32_t threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -31,6 +32,7 @@ class ThreadPool {
   void parallel_for(std::int32_t count, Task task, void* context) noexcept;
 
  private:
+  void stop() noexcept;
   void work(std::int32_t thread) noexcept;
   bool run_one(std::int32_t thread) noexcept;
 
