@@ -14,10 +14,10 @@
 #include "observe/sample_values.h"
 
 namespace {
-// Not inlined: GCC would see free() of what operator new gave, and take it for a mistake.
 long g_allocations = 0;
 }  // namespace
 
+// Not inlined: GCC would see free() of what operator new gave, and take it for a mistake.
 [[gnu::noinline]] void* operator new(std::size_t bytes) {
   ++g_allocations;
   if (void* memory = std::malloc(bytes)) return memory;
