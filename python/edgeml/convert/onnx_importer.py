@@ -152,6 +152,8 @@ def _check_model(model: onnx.ModelProto) -> int:
                 f"operator {operator} (opset {opset}, node {_node_name(node, index)!r}) is not a standard ONNX operator; "
                 "export the model without custom or contributed operators"
             )
+    if any(isinstance(name, bytes) for name in (model.graph.name, *(node.name for node in model.graph.node))):
+        raise ModelFormatError("a name in the model is not UTF-8; export it again")  # protobuf then gives bytes
     if model.graph.sparse_initializer:
         raise ConversionError("the model has sparse initializers; export it with dense weights")
     for value in model.graph.output:

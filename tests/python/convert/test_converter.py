@@ -430,6 +430,14 @@ def test_options_check_their_ranges(options: dict[str, Any]) -> None:
         ConvertOptions(**options)
 
 
+def test_names_longer_than_the_artifact_holds_are_replaced() -> None:
+    nodes = [NODE("Tanh", ["x"], ["t" * 3000], name="n" * 2000), NODE("Gemm", ["t" * 3000, "w"], ["y"])]
+    artifact = edgeml.convert(
+        make_model(nodes, {"x": ["N", 12]}, ["y"], {"w": f32(12, 3)}), calibration=data_of("gemm")
+    )
+    assert [node.name for node in artifact.graph.nodes][1] == "lut_1"
+
+
 def test_package_is_the_function() -> None:
     assert callable(edgeml.convert)
     assert edgeml.convert.convert.__doc__ == edgeml.convert.__doc__

@@ -66,6 +66,12 @@ def test_every_truncation_is_an_error() -> None:
             import_onnx(data[:size])
 
 
+def test_names_that_are_not_utf8() -> None:
+    data = small_network().SerializeToString()
+    with pytest.raises(ModelFormatError, match="UTF-8"):
+        import_onnx(data.replace(b"residual", b"\xffesidual"))
+
+
 def test_random_damage_never_escapes(rng: np.random.Generator) -> None:
     data = small_network().SerializeToString()
     refused = 0
