@@ -121,13 +121,14 @@ class Monitor:
         self._told_day: dict[str, int] = {}  # event -> day that it was told of
         self._observe_failed = False
         self._closing = threading.Event()
+        self._model_id = session.model_id  # may fail, so it comes before anything that would have to be closed again
         self._final_status: MonitorStatus | None = None
         self._spool = Spool(Path(state), budget=self._budget, now=clock())
         birth = Birth(
             epoch=self._spool.epoch,
             edgeml_version=__version__,
             isa=session.isa,
-            model_id=session.model_id,
+            model_id=self._model_id,
             schema_id=self._schema.id,
             model_name=str(session.metadata.get("name", ""))[:256],
             time=0,
@@ -143,7 +144,9 @@ class Monitor:
 
         Raises:
             InputError: what the session raises; such a call is not counted.
+            DeviceError: the monitor is closed.
         """
+        self._check_open()
         begin = time.perf_counter_ns()
         outputs = self._session.run(None, input_feed)
         latency_us = (time.perf_counter_ns() - begin) * 1e-3
@@ -168,7 +171,9 @@ class Monitor:
 
         Raises:
             InputError: an array is missing, or is not what the telemetry schema counts; nothing is counted.
+            DeviceError: the monitor is closed.
         """
+        self._check_open()
         if not isinstance(outputs, Mapping):
             outputs = {spec.name: array for spec, array in zip(self._outputs, outputs, strict=True)}
         inputs = _as_float32(input_feed, self._counted_inputs)
@@ -181,8 +186,12 @@ class Monitor:
 
         Gives False where that is not possible: the budget of the day is spent, the spool is full or the disk fails. The
         counts then stay in the window.
+
+        Raises:
+            DeviceError: the monitor is closed.
         """
         with self._releasing:
+            self._check_open()
             now = self._clock()
             try:
                 if self._spool.is_full():
@@ -196,11 +205,13 @@ class Monitor:
             except (DeviceError, sqlite3.Error) as error:
                 _log.warning("window not released, its counts are kept: %s", error)
                 return False
-        self._publisher.notify()
+            self._publisher.notify()
         return True
 
     def status(self) -> MonitorStatus:
         """Report windows and budget as of now."""
+        if self._final_status is not None:
+            return self._final_status
         produced = self._spool.produced()
         return MonitorStatus(
             windows_produced=produced,
@@ -220,9 +231,10 @@ class Monitor:
             self._windows.join()
             if not self.release_window():
                 self._tell_dropped()
-            self._publisher.stop(flush_timeout_s)
-            self._final_status = self.status()
-            self._spool.close()
+            with self._releasing:
+                self._publisher.stop(flush_timeout_s)
+                self._final_status = self.status()
+                self._spool.close()
         return self._final_status
 
     def __enter__(self) -> Self:
@@ -252,7 +264,7 @@ class Monitor:
         try:
             released = release(raw, reservation=reservation, sensitivity=len(self._schema.features))
             span = WindowSpan(
-                model_id=self._session.model_id,
+                model_id=self._model_id,
                 schema_id=self._schema.id,
                 start=max(0, min(self._window_start, now)),  # the clock may have gone back
                 end=max(0, now),
@@ -273,6 +285,10 @@ class Monitor:
         _log.warning("%s: %s", event, detail)
         self._spool.add_event(event, now, detail)
         self._publisher.notify()
+
+    def _check_open(self) -> None:
+        if self._final_status is not None:
+            raise DeviceError("the monitor is closed; make another one to count further inferences")
 
     def _tell_dropped(self) -> None:
         _log.warning("the counts since %d cannot be released and end with this process", self._window_start)

@@ -300,6 +300,13 @@ def test_two_monitors_cannot_share_a_state_directory(tmp_path: Path) -> None:
 
 def test_closing_twice_is_closing(tmp_path: Path) -> None:
     monitor = monitor_of(tmp_path)
-    monitor.close()
-    monitor.close()
+    status = monitor.close()
+    assert monitor.close() == status == monitor.status()
+    for use in (
+        monitor.release_window,
+        lambda: monitor.run(None, x_of(0.5)),
+        lambda: monitor.observe(x_of(0.5), {}, 1.0),
+    ):
+        with pytest.raises(DeviceError, match="closed"):
+            use()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("edgeml-")]
