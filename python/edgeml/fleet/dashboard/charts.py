@@ -74,8 +74,10 @@ def heat_map(state: Overview) -> Markup:
     for one in latest:
         worst[one.tenant, one.device] = max(worst[one.tenant, one.device], one.psi)
     devices = sorted(sorted(worst, key=lambda key: -worst[key])[:HEAT_ROWS_MAX])
-    cell_w, cell_h, left, top = max(16, min(54, 640 // len(features))), 30, 118, 98
-    wide = left + cell_w * len(features) + 72  # room for the last slanted name
+    cell_w, cell_h, left = max(16, min(54, 640 // len(features))), 30, 118
+    longest = min(FEATURE_CHARACTERS_MAX, max(map(len, features)))
+    top = 20 + round(4.9 * longest)  # names stand at 42 degrees, a character is about 7 wide
+    wide = left + cell_w * len(features) + round(5.4 * longest) - cell_w // 2
     high = top + cell_h * len(devices) + 4
     out = [
         (
@@ -173,7 +175,7 @@ def line_chart(lines: Sequence[Line], label: str) -> Markup:
         )
     out += _names(named, wide - right + 10, top, high - bottom)
     if quiet:
-        _, y = at(end, sum(line.points[-1][1] for line in quiet) / len(quiet))
+        _, y = at(end, sorted(line.points[-1][1] for line in quiet)[len(quiet) // 2])
         if all(abs(y - other) >= 14 for other, _, _ in named):
             out.append(f'<text class="axis count" x="{wide - right + 10}" y="{y + 4:.1f}">{len(quiet)} quiet</text>')
     out.append("</svg>")
