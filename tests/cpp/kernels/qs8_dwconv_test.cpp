@@ -131,6 +131,10 @@ constexpr Window kWindows[] = {
     {.kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2, .dilation_h = 1, .dilation_w = 3},
     {.kernel_h = 3, .kernel_w = 3, .stride_h = 1, .stride_w = 1, .dilation_h = 2, .dilation_w = 1},
     {.kernel_h = 10, .kernel_w = 4, .stride_h = 2, .stride_w = 2},
+    {.kernel_h = 2, .kernel_w = 6, .stride_h = 4, .stride_w = 4},
+    {.kernel_h = 2, .kernel_w = 6, .stride_h = 1, .stride_w = 1, .dilation_h = 3, .dilation_w = 4},
+    {.kernel_h = 2, .kernel_w = 3, .stride_h = 1, .stride_w = 5},
+    {.kernel_h = 3, .kernel_w = 2, .stride_h = 2, .stride_w = 3, .dilation_h = 5, .dilation_w = 7},
 };
 
 TEST_CASE("qs8_dwconv equals ref for every window") {
