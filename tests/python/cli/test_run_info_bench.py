@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgeml.artifact.evaluate import evaluate
 
 from edgeml import _core
 from edgeml.artifact import Artifact
+from edgeml.artifact.evaluate import evaluate
 from edgeml.cli.main import main
 from support.small_artifact import INPUT_SHAPE, every_operator
 
