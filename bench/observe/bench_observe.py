@@ -3,7 +3,7 @@
 
     PYTHONPATH=python pytest bench/observe/bench_observe.py --benchmark-columns=median,iqr,rounds
 
-`values_per_s` in the extra columns (`--benchmark-json`) is printed at the end of each line of the table below it.
+The rates are printed by themselves at the end, and stand as extra_info in --benchmark-json.
 """
 
 from __future__ import annotations
