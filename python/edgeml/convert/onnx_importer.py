@@ -30,6 +30,15 @@ from edgeml.errors import ConversionError, ModelFormatError, UnsupportedOperator
 from edgeml.ir import Graph, Node, Tensor, verify
 
 OPSET_MIN: Final = 7
+QUANTIZED_OPERATORS: Final = (
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "QLinearConv",
+    "QLinearMatMul",
+    "ConvInteger",
+    "MatMulInteger",
+)
 MODEL_BYTES_MAX: Final = 2**31 - 1
 _MIXED_BATCH_HINT: Final = "export the model with a fixed batch of 1"
 
@@ -145,6 +154,11 @@ def _check_model(model: onnx.ModelProto) -> int:
             f"the model uses opset {opset}, the converter knows {OPSET_MIN} to {newest}; export it with opset {OPSET_CANONICAL}"
         )
     for index, node in enumerate(model.graph.node):
+        if node.op_type in QUANTIZED_OPERATORS:
+            raise UnsupportedOperatorError(
+                f"operator {node.op_type} (opset {opset}, node {_node_name(node, index)!r}): the model is quantized already; "
+                "convert the float model that it was made from"
+            )
         known = node.domain in ("", "ai.onnx") and onnx.defs.has(node.op_type)
         if not known or onnx.defs.get_schema(node.op_type).deprecated:
             operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type

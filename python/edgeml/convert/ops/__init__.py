@@ -60,13 +60,7 @@ def check_supported(graph: Graph) -> None:
     """
     for node in graph.nodes:
         if node.op not in RULES:
-            already_int8 = node.op in ("QuantizeLinear", "DequantizeLinear")
-            way_out = (
-                "convert the float model that it was made from"
-                if already_int8
-                else "replace it, or cut the model before it"
-            )
-            raise unsupported(node, graph, "is not supported", way_out)
+            raise unsupported(node, graph, "is not supported", "replace it, or cut the model before it")
         RULES[node.op].check(node, graph)
         for name in filter(None, (*node.inputs, *node.outputs)):
             tensor = graph.tensors[name]
