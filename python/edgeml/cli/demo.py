@@ -91,7 +91,7 @@ def _console() -> Console:
 
 def _serve_until_interrupt(fleet: Fleet) -> None:
     """Say where the dashboard is, and wait for Ctrl-C; an end of the fleet ends the waiting too."""
-    print(f"\nThe dashboard stays open until Ctrl-C: {fleet.url}?token={fleet.token}", file=sys.stderr, flush=True)
+    print(f"\nThe dashboard stays open until Ctrl-C: {fleet.address_with_token}", file=sys.stderr, flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             time.sleep(1)

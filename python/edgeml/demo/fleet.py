@@ -86,6 +86,11 @@ class Fleet:
             process=process,
         )
 
+    @property
+    def address_with_token(self) -> str:
+        """Return the dashboard's address as a person opens it; the browser keeps the token in a cookie."""
+        return f"{self.url}?token={self.token}"
+
     def push(self, artifact: Path) -> None:
         """Make a model known with `edgeml fleet model push`.
 

@@ -52,7 +52,7 @@ class Progress:
     def step(self, sentence: str) -> None:
         """Say what happens now."""
         elapsed = time.monotonic() - self._started
-        self._console.print(f"[dim]{elapsed:5.1f} s[/dim]  {sentence}", highlight=False)
+        self._console.print(f"[dim]{elapsed:5.1f} s[/dim]  {sentence}", highlight=False, soft_wrap=True)
 
     def devices(self, statuses: Sequence[DeviceStatus]) -> None:
         """Show the devices; on a plain stream only the begin of an alarm is said."""

@@ -72,11 +72,12 @@ def play(options: Options, work: Path, progress: Progress, stack: ExitStack) -> 
     accuracy = _convert(artifact, progress)
     fleet = Fleet.start(work, period_s=WINDOW_S)
     stack.callback(fleet.end)
-    progress.step(f"fleet is up, broker and store with it: {fleet.url}")
+    progress.step(f"fleet is up, broker and store with it; look on: {fleet.address_with_token}")
     fleet.push(artifact)
     devices = _start_devices(options.devices, fleet, artifact, work, stack)
     progress.step(f"{len(devices)} devices look at {EVENTS_PER_S} digits a second each, a window is {WINDOW_S} s")
 
+    progress.step(f"all cameras are good until each device has {HEALTHY_WINDOWS} windows in the store")
     scene = _Scene(devices, fleet, progress)
     scene.wait_for_windows(HEALTHY_WINDOWS)
     alarm_after_s = _drift(scene)

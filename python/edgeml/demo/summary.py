@@ -112,7 +112,7 @@ class Summary:
         table.add_column("device")
         table.add_column("camera")
         table.add_column("alarm")
-        for title in ("inferences", "right before", "and after", "windows", "stored", "epsilon", "p50 us", "p99 us"):
+        for title in ("inferences", "accuracy", "since drift", "windows", "stored", "epsilon"):
             table.add_column(title, justify="right")
         for d in self.devices:
             table.add_row(
@@ -124,17 +124,16 @@ class Summary:
                 "" if d.accuracy_after is None else f"{d.accuracy_after:.1%}",
                 str(d.windows_produced),
                 str(d.windows_stored),
-                f"{d.epsilon_spent:g} of {d.epsilon_budget:g}",
-                f"{d.latency_us_p50:.0f}",
-                f"{d.latency_us_p99:.0f}",
+                f"{d.epsilon_spent:g}/{d.epsilon_budget:g}",
             )
+        console.print()
         console.print(table)
         for d in self.devices:
             if d.alarm:
-                console.print(f"{d.name}: the alarm names {', '.join(d.alarm_features[:4])}")
+                console.print(f"{d.name}: the alarm names {', '.join(d.alarm_features[:4])}", soft_wrap=True)
         console.print()
         for sentence in self._sentences():
-            console.print(sentence, highlight=False)
+            console.print(sentence, highlight=False, soft_wrap=True)
         console.print()
         for name, holds in self.checks.items():
             console.print(f"[green]ok[/green]      {name}" if holds else f"[bold red]FAILED[/bold red]  {name}")
