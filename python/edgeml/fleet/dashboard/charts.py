@@ -76,8 +76,8 @@ def heat_map(state: Overview) -> Markup:
     devices = sorted(sorted(worst, key=lambda key: -worst[key])[:HEAT_ROWS_MAX])
     cell_w, cell_h, left = max(16, min(54, 640 // len(features))), 30, 118
     longest = min(FEATURE_CHARACTERS_MAX, max(map(len, features)))
-    top = 20 + round(4.9 * longest)  # names stand at 42 degrees, a character is about 7 wide
-    wide = left + cell_w * len(features) + round(5.4 * longest) - cell_w // 2
+    top = 18 + round(4.5 * longest)  # names stand at 42 degrees, a character is about 7 wide
+    wide = left + cell_w * len(features) + round(5.0 * longest) - cell_w // 2
     high = top + cell_h * len(devices) + 4
     out = [
         (
