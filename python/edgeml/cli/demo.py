@@ -27,7 +27,7 @@ from rich.console import Console
 
 from edgeml.demo.progress import Progress
 from edgeml.demo.scenario import DEVICES_MAX, DEVICES_MIN, Options, play
-from edgeml.errors import UsageError
+from edgeml.errors import EdgemlError, UsageError
 
 if TYPE_CHECKING:
     from edgeml.demo.fleet import Fleet
@@ -61,8 +61,12 @@ def run(args: argparse.Namespace) -> int:
         work = _work_folder(args.work, stack)
         for number in (signal.SIGTERM, signal.SIGHUP):  # as with Ctrl-C: the processes end first
             signal.signal(number, signal.default_int_handler)
-        with Progress() as progress:
-            summary, fleet = play(options, work, progress, stack)
+        try:
+            with Progress() as progress:
+                summary, fleet = play(options, work, progress, stack)
+        except EdgemlError as error:  # a process that died, a wait without end: the demo failed, not its usage
+            print(f"edgeml: {error}", file=sys.stderr)
+            return EXIT_FAILED
         if args.keep:
             summary = dataclasses.replace(summary, dashboard_url=fleet.url, token=fleet.token)
         if args.json:

@@ -18,7 +18,7 @@ from edgeml.errors import FleetError
 EDGEML: Final = (sys.executable, "-m", "edgeml.cli.main")
 START_TIMEOUT_S: Final = 40.0
 PUSH_TIMEOUT_S: Final = 40.0
-HTTP_TIMEOUT_S: Final = 10.0
+HTTP_TIMEOUT_S: Final = 30.0
 END_GRACE_S: Final = 6.0
 POLL_S: Final = 0.05
 
@@ -115,11 +115,18 @@ class Fleet:
         return {row["device"]: _device_of(row, state) for row in state["devices"]}
 
     def get(self, path: str) -> str:
-        """Return what the dashboard serves at `path`, for whoever holds the token."""
+        """Return what the dashboard serves at `path`, for whoever holds the token.
+
+        Raises:
+            FleetError: no good answer in time.
+        """
         address = self.url.rstrip("/") + path
         request = Request(address, headers={"Authorization": f"Bearer {self.token}"})  # noqa: S310  http, our own
-        with urlopen(request, timeout=HTTP_TIMEOUT_S) as response:  # noqa: S310
-            text: str = response.read().decode()
+        try:
+            with urlopen(request, timeout=HTTP_TIMEOUT_S) as response:  # noqa: S310
+                text: str = response.read().decode()
+        except OSError as error:  # URLError, HTTPError and timeouts are
+            raise FleetError(f"the fleet does not answer at {address}: {error}; {self.process.last_lines()}") from error
         return text
 
     def check_alive(self) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from edgeml.errors import FleetError
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edgeml.demo.fleet import Fleet
 
 STYLE: Final = re.compile(r'<link rel="stylesheet" href="(/static/[^"]+)">')
@@ -21,17 +23,18 @@ def write_snapshot(fleet: Fleet, path: Path) -> None:
     """Write the overview of a running fleet to `path`, whole or not at all.
 
     Raises:
-        OSError: the file cannot be written.
+        FleetError: the fleet does not answer, or the file cannot be written.
     """
     page = STYLE.sub(lambda match: f"<style>\n{fleet.get(match[1])}\n</style>", fleet.get("/"))
     page = LINK_TO_SERVER.sub(r"\1", SCRIPT.sub("", page))
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", encoding="utf-8", delete=False) as file:
-        try:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
             file.write(page)
             file.flush()
             os.fsync(file.fileno())
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+        partial.replace(path)
+    except OSError as error:
+        raise FleetError(f"the dashboard's page cannot be written to {path}: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -211,6 +212,39 @@ def test_token_guards_the_dashboard(played: Played) -> None:
 
 def test_no_process_is_left_behind(played: Played) -> None:
     assert played.left_behind == []
+
+
+def test_device_that_dies_fails_the_demo_with_one_sentence(tmp_path: Path) -> None:
+    command = [*DEMO, "--json", "--devices", "3", "--work", "work"]
+    demo = subprocess.Popen(
+        command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        device = wait_for_process(demo, tmp_path, "--device camera-2")
+        os.kill(device, signal.SIGKILL)
+        out, err = demo.communicate(timeout=END_TIMEOUT_S)
+    finally:
+        demo.kill()
+        demo.wait()
+    assert demo.returncode == 1
+    assert "edgeml: camera-2 ended by itself with code -9" in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert processes_that_name(tmp_path) == []
+
+
+def wait_for_process(demo: subprocess.Popen[str], folder: Path, words: str) -> int:
+    """Id of the process of this demo whose command line has these words."""
+    give_up_s = time.monotonic() + 60
+    while time.monotonic() < give_up_s:
+        assert demo.poll() is None
+        for line in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                command = line.read_bytes().replace(b"\0", b" ").decode()
+                if words in command and str(folder) in command:
+                    return int(line.parent.name)
+        time.sleep(0.1)
+    pytest.fail(f"no process {words}")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
