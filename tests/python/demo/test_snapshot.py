@@ -17,7 +17,7 @@ from edgeml.errors import FleetError
 PAGES = {
     "/": '<head><link rel="stylesheet" href="/static/style.css">\n<script src="/static/refresh.js" defer></script>\n'
     '</head><a class="skip" href="#main">skip</a><a class="brand" href="/">edgeml</a>'
-    '<a href="https://example.org/playbook">playbook</a>',
+    '<a href="https://github.com/playbook">playbook</a>',
     "/static/style.css": "p { color: red } /* \\1 is no group */",
 }
 
@@ -39,7 +39,7 @@ def test_page_needs_no_server(tmp_path: Path) -> None:
     assert path.read_text() == (
         "<head><style>\np { color: red } /* \\1 is no group */\n</style>\n"
         '</head><a class="skip" href="#main">skip</a><a class="brand">edgeml</a>'
-        '<a href="https://example.org/playbook">playbook</a>'
+        '<a href="https://github.com/playbook">playbook</a>'
     )
     assert list(tmp_path.iterdir()) == [path]
 
