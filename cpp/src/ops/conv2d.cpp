@@ -6,6 +6,7 @@
 #include "ops/checks.h"
 #include "ops/gemm_node.h"
 #include "ops/layout.h"
+#include "ops/one_channel_conv2d.h"
 #include "ops/operator.h"
 #include "ops/padded_plane.h"
 #include "ops/window.h"
@@ -143,6 +144,8 @@ OperatorResult make_conv2d(const OperatorContext& context) {
   EDGEML_RETURN_IF_ERROR(check_weights(context, channels, taps * group_channels, taps * group_channels, 1));
   const Result<Window> window = read_window(context, {-1, kStride, kDilation, kPads}, w[1], w[2]);
   if (!window.ok()) return window.error();
+  const std::int64_t macs = Layout(context.output().dims).pixels * channels * taps * group_channels;
+  if (in_channels == 1 && w[2] > 1) return make_one_channel_conv2d(context, window.value(), macs);
 
   // Groups whose channels fill whole words run one by one; others as one dense convolution with zeros.
   const bool split = groups == 1 || (group_channels % 4 == 0 && channels / groups % 4 == 0);
@@ -181,7 +184,6 @@ OperatorResult make_conv2d(const OperatorContext& context) {
   if (Layout(context.input(0).dims).groups * plane_step_of(reach) > INT32_MAX) {
     return fail(ErrorCode::arena_too_large, where(context), ": one padded input needs 2^31 bytes or more");
   }
-  const std::int64_t macs = Layout(context.output().dims).pixels * channels * taps * group_channels;
   return std::make_unique<Conv2d>(context, win, std::move(nodes), source.in_channels, macs);
 }
 
