@@ -56,14 +56,11 @@ def words(*, fix: bool) -> list[str]:
         if path in {THIS_FILE, "LICENSE"} or not (path.endswith(TEXT_ENDINGS) or is_source(path)):
             continue
         for number, line in enumerate(text(path).splitlines(), 1):
-            complaints += [
-                f"{path}:{number}: {why}: {m.group(0)}" for p, why in FORBIDDEN.items() if (m := re.search(p, line))
-            ]
-            complaints += [
-                f"{path}:{number}: the host {h} is not in HOSTS of {THIS_FILE}"
-                for h in URL.findall(line)
-                if h not in HOSTS
-            ]
+            where = f"{path}:{number}"
+            found = ((re.search(pattern, line), why) for pattern, why in FORBIDDEN.items())
+            complaints += [f"{where}: {why}: {match.group(0)}" for match, why in found if match]
+            hosts = (host for host in URL.findall(line) if "." in host and host.split(":")[0] not in HOSTS)
+            complaints += [f"{where}: the host {host} is not in HOSTS of {THIS_FILE}" for host in hosts]
     return complaints
 
 
