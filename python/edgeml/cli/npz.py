@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from edgeml.errors import InputError, UsageError
 
 Array = npt.NDArray[Any]
+ZIP_DATE: Final = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can hold: no time stamp
 
 
 def read_npz(path: str | os.PathLike[str]) -> dict[str, Array]:
@@ -50,6 +52,15 @@ def select_inputs(arrays: Mapping[str, Array], inputs: Sequence[str], path: str 
     return {name: arrays[name] for name in inputs}
 
 
+def _write_members(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
+    """numpy.savez with bytes that depend on the arrays alone: the headers that it lets zipfile write differ between Pythons."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", ZIP_DATE), member.getbuffer())
+
+
 def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
     """Write arrays whole or not at all; the same arrays give the same bytes.
 
@@ -61,7 +72,7 @@ def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None
         handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".npz", dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)  # numpy dates every member 1980-01-01
+                _write_members(file, arrays)
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).replace(target)
