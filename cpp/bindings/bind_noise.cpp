@@ -19,14 +19,15 @@ py::array_t<std::int64_t> to_array(std::span<const std::int64_t> values) {
 ReleasedCounts release_or_raise(const RawCounts& raw, std::uint64_t numerator, std::uint64_t denominator) {
   SystemByteSource source;
   std::optional<ReleasedCounts> released;
-  switch (release(raw, {numerator, denominator}, source, released)) {
-    case ReleaseStatus::done:
-      return *std::move(released);
+  const ReleaseStatus status = release(raw, {numerator, denominator}, source, released);
+  if (released) return *std::move(released);
+  switch (status) {
     case ReleaseStatus::bad_scale:
       raise("UsageError", "noise scale " + std::to_string(numerator) + "/" + std::to_string(denominator) +
                               ": numerator and denominator must be 1 to 2^40");
     case ReleaseStatus::no_entropy:
       raise("DeviceError", "release: the operating system gives no random bytes (getrandom)");
+    case ReleaseStatus::done:
     case ReleaseStatus::overflow:
       break;
   }

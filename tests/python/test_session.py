@@ -16,9 +16,9 @@ import edgeml
 from edgeml import _core
 from edgeml.artifact import Artifact
 from edgeml.artifact.evaluate import evaluate
-from edgeml.artifact.model import Content, Graph
 from edgeml.errors import ArtifactError, EdgemlError, InputError, IsaError, UsageError
-from support.small_artifact import INPUT_SHAPE, GraphBuilder, every_operator
+from support.random_graph import random_graph
+from support.small_artifact import INPUT_SHAPE, every_operator
 
 INPUT = "t0"
 
@@ -191,68 +191,6 @@ print(sorted(m for m in set(sys.modules) - before if m.split(".")[0] not in ours
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
     assert output.stdout.strip() == "[]"
-
-
-def random_graph(seed: int) -> Content:
-    """A chain of operators with odd shapes and geometry, drawn at random; outputs in float and in int8."""
-    b = GraphBuilder(seed)
-    rng = b.rng
-
-    def drawn(low: int, high: int, count: int) -> list[int]:
-        return [int(n) for n in rng.integers(low, high, count)]
-
-    shape = drawn(1, 20, 3)
-    if seed % 4 == 0:
-        shape[0] = 1  # conv2d has a way of its own for one channel
-    x = b.activation(shape, 0, 0, np.float32)
-    t = b.node("quantize", [x], b.activation(shape, 0.04, *drawn(-128, 128, 1)))
-    for kind in rng.choice(["conv2d", "grouped", "depthwise_conv2d", "slice", "pad", "transpose", "concat", "add"], 6):
-        before = b.tensors[t]
-        c, h, w = before.dims[1:]
-        (zero,) = drawn(-128, 128, 1)
-        same = (before.scale, before.zero_point)
-        if kind in ("conv2d", "grouped", "depthwise_conv2d"):
-            kernel, stride, dilation = drawn(1, 6, 2), drawn(1, 3, 2), drawn(1, 3, 2)
-            extent = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
-            pads = [int(rng.integers(0, e)) for e in (*extent, *extent)]
-            room = [size + pads[i] + pads[i + 2] - extent[i] for i, size in enumerate((h, w))]
-            if min(room) < 0:
-                continue
-            out = [r // s + 1 for r, s in zip(room, stride, strict=True)]
-            geometry = [*stride, *dilation, *pads]
-            if kind == "depthwise_conv2d":
-                y = b.activation((c, *out), 0.05, zero)
-                t = b.node(kind, [t, *b.weights((*kernel, c), c)], y, [*geometry, -120, 127])
-                continue
-            groups = int(rng.choice([g for g in range(1, c + 1) if c % g == 0])) if kind == "grouped" else 1
-            o = groups * int(rng.integers(1, 9))
-            y = b.activation((o, *out), 0.05, zero)
-            t = b.node("conv2d", [t, *b.weights((o, *kernel, c // groups), o)], y, [*geometry, groups, -128, 99])
-        elif kind == "slice":
-            start, step = [int(rng.integers(0, n)) for n in (c, h, w)], drawn(1, 4, 3)
-            sizes = [
-                int(rng.integers(0, (n - 1 - s) // k + 1)) + 1 for n, s, k in zip((c, h, w), start, step, strict=True)
-            ]
-            t = b.node("slice", [t], b.activation(sizes, *same), [0, *start, 0, 0, 0, 0, 1, *step, 1, 1, 1, 1])
-        elif kind == "pad":
-            begin, end = drawn(0, 6, 3), drawn(0, 6, 3)
-            sizes = [n + p + q for n, p, q in zip((c, h, w), begin, end, strict=True)]
-            attributes = [0, *begin, 0, 0, 0, 0, 0, *end, 0, 0, 0, 0, zero]
-            t = b.node("pad", [t], b.activation(sizes, *same), attributes)
-        elif kind == "transpose":
-            perm = [int(n) for n in rng.permutation([1, 2, 3])]
-            y = b.activation([before.dims[p] for p in perm], *same)
-            t = b.node("transpose", [t], y, [0, *perm, 4, 5, 6, 7])
-        elif kind == "concat":
-            sizes = [c, h, w]
-            axis = int(rng.integers(1, 4))
-            sizes[axis - 1] *= 3
-            t = b.node("concat", [t, t, t], b.activation(sizes, *same), [axis])
-        else:
-            y = b.activation((c, h, w), 0.05, zero)
-            t = b.node("add", [t, t, b.multiplier(0.7, -0.45)], y, [-128, 127])
-    y = b.node("dequantize", [t], b.activation(b.tensors[t].dims[1:], 0, 0, np.float32))
-    return Content(Graph(tuple(b.tensors), tuple(b.nodes), (x,), (y, t)), {"format": 1}, None)
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -34,10 +34,8 @@ class [[nodiscard]] Result {
  public:
   template <std::convertible_to<T> U>
     requires(!std::same_as<std::remove_cvref_t<U>, Result> && !std::same_as<std::remove_cvref_t<U>, Error>)
-  Result(U&& value)
-      : state_(std::in_place_index<0>, std::forward<U>(value)) {
-  }                                                  // NOLINT(google-explicit-constructor): `return value;`
-  Result(Error error) : state_(std::move(error)) {}  // NOLINT(google-explicit-constructor): `return fail(...);`
+  Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}  // implicit: `return value;`
+  Result(Error error) : state_(std::move(error)) {}                              // implicit: `return fail(...);`
 
   bool ok() const noexcept { return state_.index() == 0; }
   T& value() & noexcept { return *std::get_if<0>(&state_); }

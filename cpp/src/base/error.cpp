@@ -1,29 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of the rows of error_codes.def.
+// error_codes.def as values.
 #include "edgeml/error.h"
 
 namespace edgeml {
+namespace {
 
-std::string_view error_name(ErrorCode code) noexcept {
-  switch (code) {
-#define EDGEML_ERROR(number, name, raised_as, golden) \
-  case ErrorCode::name:                               \
-    return #name;
+struct ErrorRow {
+  ErrorCode code;
+  std::string_view name, exception;
+};
+
+constexpr ErrorRow kErrorRows[] = {
+#define EDGEML_ERROR(number, name, raised_as, golden) {ErrorCode::name, #name, #raised_as},
 #include "edgeml/error_codes.def"
 #undef EDGEML_ERROR
-  }
-  return "unknown";
+};
+
+const ErrorRow& row_of(ErrorCode code) noexcept {
+  const ErrorRow* row = kErrorRows;
+  while (row->code != code) ++row;  // every code has a row
+  return *row;
 }
 
-std::string_view error_exception(ErrorCode code) noexcept {
-  switch (code) {
-#define EDGEML_ERROR(number, name, raised_as, golden) \
-  case ErrorCode::name:                               \
-    return #raised_as;
-#include "edgeml/error_codes.def"
-#undef EDGEML_ERROR
-  }
-  return "EdgemlError";
-}
+}  // namespace
+
+std::string_view error_name(ErrorCode code) noexcept { return row_of(code).name; }
+
+std::string_view error_exception(ErrorCode code) noexcept { return row_of(code).exception; }
 
 }  // namespace edgeml

@@ -14,7 +14,8 @@ using kernels::act_t;
 
 // Entry of the artifact's table (i is for q = i - 128) that a stored byte selects.
 constexpr std::size_t entry_of(std::size_t stored_byte) {
-  return static_cast<std::size_t>(static_cast<act_t>(stored_byte) - kernels::kActOffset + 128);
+  const int entry = static_cast<act_t>(stored_byte) - kernels::kActOffset + 128;
+  return static_cast<std::size_t>(entry);
 }
 
 class LutS8 final : public Operator {

@@ -67,8 +67,8 @@ OperatorResult make_pad(const OperatorContext& context) {
   EDGEML_RETURN_IF_ERROR(check_same_quantization(context, x, y));
   EDGEML_RETURN_IF_ERROR(check_attribute_range(context, kValue, 1, -128, 127));
   for (std::int32_t axis = 0; axis < kTensorRankMax; ++axis) {
-    const std::int64_t begin = context.attribute(static_cast<std::size_t>(kBegin + axis));
-    const std::int64_t end = context.attribute(static_cast<std::size_t>(kEnd + axis));
+    const std::int64_t begin = context.attribute(kBegin + static_cast<std::size_t>(axis));
+    const std::int64_t end = context.attribute(kEnd + static_cast<std::size_t>(axis));
     const bool used = axis > 0 && axis < x.dims.rank;
     if (begin < 0 || end < 0 || (!used && (begin != 0 || end != 0))) {
       return fail(ErrorCode::bad_attribute, where(context), ": padding of axis ", axis, " by ", begin, " and ", end,

@@ -73,8 +73,8 @@ OperatorResult make_slice(const OperatorContext& context) {
   EDGEML_RETURN_IF_ERROR(check_activation(context, y, DType::s8, x.dims.rank));
   EDGEML_RETURN_IF_ERROR(check_same_quantization(context, x, y));
   for (std::int32_t axis = 0; axis < kTensorRankMax; ++axis) {
-    const std::int64_t start = context.attribute(static_cast<std::size_t>(kStart + axis));
-    const std::int64_t step = context.attribute(static_cast<std::size_t>(kStep + axis));
+    const std::int64_t start = context.attribute(kStart + static_cast<std::size_t>(axis));
+    const std::int64_t step = context.attribute(kStep + static_cast<std::size_t>(axis));
     const bool used = axis > 0 && axis < x.dims.rank;
     const std::int64_t last = used ? start + (y.dims[axis] - 1) * step : 0;
     if (start < 0 || step < 1 || (!used && (start != 0 || step != 1))) {

@@ -253,9 +253,7 @@ def test_refuses_options(options: dict[str, float]) -> None:
         PublisherOptions(**options)
 
 
-@pytest.mark.parametrize(
-    "url", ["", "127.0.0.1", "tcp://h", "mqtt://", "mqtt://h:99999", "mqtt://u:p@h", "mqtt://h/x"]
-)
+@pytest.mark.parametrize("url", ["", "127.0.0.1", "tcp://h", "mqtt://", "mqtt://h:99999", "mqtt://u:p@h", "mqtt://h/x"])
 def test_refuses_a_broker_url(url: str) -> None:
     with pytest.raises(UsageError):
         BrokerAddress.from_url(url)

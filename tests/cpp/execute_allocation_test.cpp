@@ -34,8 +34,8 @@ namespace {
 TEST_CASE("execute() makes no heap call") {
   for (const int threads : {1, 3}) {
     CAPTURE(threads);
-    Result<InferenceSession> opened =
-        InferenceSession::open(std::string(EDGEML_GOLDEN_DIR) + "/every_operator.edgeml", {.threads = threads, .isa = {}});
+    Result<InferenceSession> opened = InferenceSession::open(std::string(EDGEML_GOLDEN_DIR) + "/every_operator.edgeml",
+                                                             {.threads = threads, .isa = {}});
     REQUIRE(opened.ok());
     InferenceSession& session = opened.value();
     REQUIRE(session.bind(64).ok());  // enough for the threads to share

@@ -14,7 +14,7 @@ from edgeml.artifact.writer import write
 from edgeml.errors import ArtifactError
 from support.small_artifact import every_operator
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 SPEC = importlib.util.spec_from_file_location("make_artifacts", GOLDEN / "make_artifacts.py")
 assert SPEC is not None
 assert SPEC.loader is not None
