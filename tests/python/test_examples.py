@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -13,11 +12,9 @@ import pytest
 
 pytest.importorskip("sklearn", reason="needs edgeml[demo]")
 
-import edgeml
+from support.child import ENVIRONMENT
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-# The edgeml that is tested, also where PYTHONPATH is relative and the example runs in another folder.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(edgeml.__file__).parents[1])}
 CLOSED_PORT = "mqtt://127.0.0.1:9"  # discard: nobody listens there
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from edgeml import _core
 from edgeml.artifact import Artifact
 from edgeml.artifact.evaluate import evaluate
 from edgeml.errors import ArtifactError, EdgemlError, InputError, IsaError, UsageError
+from support.child import ENVIRONMENT
 from support.random_graph import random_graph
 from support.small_artifact import INPUT_SHAPE, every_operator
 
@@ -188,8 +188,7 @@ import edgeml
 ours = ("edgeml", "numpy", *sys.stdlib_module_names)
 print(sorted(m for m in set(sys.modules) - before if m.split(".")[0] not in ours))
 """
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=ENVIRONMENT)
     assert output.stdout.strip() == "[]"
 
 

@@ -22,13 +22,11 @@ pytest.importorskip("sklearn", reason="needs edgeml[demo]")
 pytest.importorskip("amqtt", reason="needs edgeml[demo]")
 import sqlalchemy as sa
 
-import edgeml
 from edgeml.cli.main import main
 from edgeml.privacy.budget import MICRO
+from support.child import ENVIRONMENT
 
 DEMO = (sys.executable, "-m", "edgeml.cli.main", "demo")
-# The edgeml that is tested, also where PYTHONPATH is relative and the demo runs in another folder.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(edgeml.__file__).parents[1])}
 RUN_TIMEOUT_S = 180.0
 END_TIMEOUT_S = 20.0
 DRIFTING = {"camera-4", "camera-5"}

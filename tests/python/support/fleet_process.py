@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support.child import ENVIRONMENT
+
 START_TIMEOUT_S = 60
-PYTHON_FOLDER = Path(__file__).resolve().parents[3] / "python"
 
 
 @dataclass
@@ -38,7 +38,7 @@ def edgeml(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedP
         text=True,
         timeout=120,
         cwd=cwd,
-        env=_environment(),
+        env=ENVIRONMENT,
         check=False,
     )
 
@@ -56,7 +56,7 @@ def fleet_process(config: Path, *arguments: object) -> Iterator[FleetProcess]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=_environment(),
+        env=ENVIRONMENT,
     )
     try:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -69,8 +69,3 @@ def fleet_process(config: Path, *arguments: object) -> Iterator[FleetProcess]:
     finally:
         process.kill()
         process.communicate()
-
-
-def _environment() -> dict[str, str]:
-    paths = [str(PYTHON_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
