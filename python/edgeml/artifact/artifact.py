@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from edgeml.artifact.model import Content, Graph
 from edgeml.artifact.reader import read
 from edgeml.artifact.writer import write
 from edgeml.errors import ArtifactError
+from edgeml.whole_file import write_whole_file
 
 
 class Artifact:
@@ -78,25 +77,9 @@ class Artifact:
         Raises:
             ArtifactError: the disk is full, the folder is missing or not writable; nothing is left behind.
         """
-        target = Path(path)
-        if target.exists() and not target.is_file():  # renaming onto a device would put a file in its place
-            raise ArtifactError(f"cannot write {target}: it is not a regular file; choose another name with -o")
         try:
-            handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(self._data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                umask = os.umask(0)
-                os.umask(umask)
-                Path(temporary).chmod(0o666 & ~umask)
-                Path(temporary).replace(target)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    Path(temporary).unlink()
-                raise
+            write_whole_file(path, self._data)
         except OSError as error:
             raise ArtifactError(
-                f"cannot write {target}: {error.strerror}; free space or choose another folder with -o"
+                f"cannot write {os.fspath(path)}: {error.strerror}; free space or choose another folder with -o"
             ) from error

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from edgeml import _core
-from edgeml.cli.npz import Array
 from edgeml.errors import UsageError
+from edgeml.npz import Array
 from edgeml.session import InferenceSession
 
 RUNS_MIN = 30

@@ -18,8 +18,8 @@ import math
 from pathlib import Path
 
 from edgeml.artifact import Artifact
-from edgeml.convert.calibration import read_npz
 from edgeml.convert.comparison import Comparison, OutputComparison, compare
+from edgeml.npz import read_npz
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

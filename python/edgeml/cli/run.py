@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeml.cli.npz import Array, read_npz, select_inputs, write_npz
+from edgeml.npz import Array, read_npz, select_inputs, write_npz
 from edgeml.session import InferenceSession
 
 BATCH = 32  # samples a call: bounds the memory of the arena, costs nothing in speed

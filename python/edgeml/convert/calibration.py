@@ -11,7 +11,6 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -19,8 +18,9 @@ import numpy.typing as npt
 
 from edgeml.convert.float_model import FloatModel, to_onnx
 from edgeml.convert.progress import progress
-from edgeml.errors import CalibrationError
+from edgeml.errors import CalibrationError, InputError
 from edgeml.ir import Graph
+from edgeml.npz import read_npz, select_inputs
 
 Array = npt.NDArray[Any]
 CalibrationSource = str | os.PathLike[str] | Mapping[str, Array] | Iterable[Mapping[str, Array]]
@@ -74,43 +74,24 @@ class CalibrationData:
 
 def _read(source: CalibrationSource, graph: Graph) -> dict[str, list[Array]]:
     if isinstance(source, (str, os.PathLike)):
-        source = read_npz(source)
+        try:
+            source = read_npz(source)
+        except InputError as error:
+            raise CalibrationError(str(error)) from error
     batches = [source] if isinstance(source, Mapping) else list(source)
     parts: dict[str, list[Array]] = {name: [] for name in graph.inputs}
     for batch in batches:
         if not isinstance(batch, Mapping):
             raise CalibrationError(f"calibration batches are dicts of arrays by input name, not {type(batch).__name__}")
-        for name, array in by_input_name(batch, graph.inputs).items():
-            parts[name].append(array)
+        try:
+            feed = select_inputs(batch, graph.inputs)
+        except InputError as error:
+            raise CalibrationError(f"calibration: {error}") from error
+        for name, array in feed.items():
+            parts[name].append(np.asarray(array))
     if not batches:
         raise CalibrationError("there are no calibration batches; was the iterator used up before?")
     return parts
-
-
-def read_npz(path: str | os.PathLike[str]) -> dict[str, Array]:
-    """The numeric arrays of an .npz file. Raises CalibrationError where it cannot be read."""
-    try:
-        file = np.load(Path(path), allow_pickle=False)
-        arrays = {"": file} if isinstance(file, np.ndarray) else {name: file[name] for name in file.files}
-    except OSError as error:
-        raise CalibrationError(f"cannot read {os.fspath(path)}: {error.strerror or error}") from error
-    except Exception as error:  # np.load raises what zipfile, zlib and struct raise on damaged files
-        raise CalibrationError(f"{os.fspath(path)} is not a readable .npz file: {error}") from error
-    if "" in arrays:
-        raise CalibrationError(f"{os.fspath(path)} holds a single array; save it by the input's name with numpy.savez")
-    return {name: array for name, array in arrays.items() if array.dtype.kind in "fiub"}
-
-
-def by_input_name(arrays: Mapping[str, Array], inputs: Sequence[str]) -> dict[str, Array]:
-    """The arrays of the inputs; `x` stands for the only input of a model. Raises CalibrationError where one is missing."""
-    if len(inputs) == 1 and inputs[0] not in arrays and "x" in arrays:
-        return {inputs[0]: np.asarray(arrays["x"])}
-    missing = [name for name in inputs if name not in arrays]
-    if missing:
-        raise CalibrationError(
-            f"the data has no array for input {missing[0]!r}; it has {sorted(arrays)}, the model takes {list(inputs)}"
-        )
-    return {name: np.asarray(arrays[name]) for name in inputs}
 
 
 def _joined(name: str, parts: Sequence[Array]) -> Array:

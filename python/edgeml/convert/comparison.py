@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from edgeml.artifact import Artifact
 from edgeml.convert.artifact_run import run_artifact
-from edgeml.convert.calibration import by_input_name
 from edgeml.convert.float_model import FloatModel
 from edgeml.convert.progress import progress
 from edgeml.errors import InputError, ModelFormatError
+from edgeml.npz import select_inputs
 
 Array = npt.NDArray[Any]
 THRESHOLD: Final = 0.5  # of a single probability
@@ -63,7 +63,7 @@ def compare(artifact: Artifact, model: str | os.PathLike[str] | bytes, data: Map
         InputError: shapes or labels that do not fit, or an artifact with int8 inputs.
     """
     names = [artifact.graph.tensors[i].name for i in artifact.graph.inputs]
-    feed = {name: array.astype(np.float32) for name, array in by_input_name(data, names).items()}
+    feed = {name: array.astype(np.float32) for name, array in select_inputs(data, names).items()}
     _check_feed(artifact, feed)
     return compare_outputs(run_float(_read_model(model), feed), run_artifact(artifact, feed), feed, data.get("y"))
 

@@ -6,13 +6,11 @@ from __future__ import annotations
 import importlib
 import itertools
 import sys
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from edgeml.errors import InputError, UsageError
+from edgeml.npz import read_npz, select_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -53,17 +51,7 @@ def _samples_of(paths: Sequence[Path], inputs: Sequence[TensorSpec]) -> Iterator
 
 
 def _read(path: Path, inputs: Sequence[TensorSpec]) -> Feed:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            held = list(file.files)
-            keys = {spec.name: spec.name for spec in inputs}
-            if len(inputs) == 1 and inputs[0].name not in held:
-                keys = {inputs[0].name: "x"}
-            arrays = {name: file[key] for name, key in keys.items() if key in held}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
-    if missing := keys.keys() - arrays.keys():
-        raise InputError(f"{path} has no array {min(missing)!r}, only {', '.join(held) or 'nothing'}")
+    arrays = select_inputs(read_npz(path), [spec.name for spec in inputs], path)
     if scalars := [name for name, array in arrays.items() if array.ndim == 0]:
         raise InputError(f"{path}: array {scalars[0]!r} has no batch axis")
     return arrays

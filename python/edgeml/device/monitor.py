@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from typing_extensions import Self
 
 from edgeml import __version__
 from edgeml.errors import DeviceError, EdgemlError, InputError, UsageError
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from numpy.typing import NDArray
+    from typing_extensions import Self
 
     from edgeml.session import InferenceSession, TensorSpec
 

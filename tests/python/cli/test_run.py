@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,14 @@ def test_a_damaged_artifact_is_a_sentence(tmp_path: Path, x: np.ndarray, capsys:
     assert "bad_magic" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "o.npz").exists()
+
+
+def test_a_device_is_not_replaced(
+    model: Path, x: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "in.npz", x=x)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    assert run("run", model, "--input", tmp_path / "in.npz", "-o", fifo) == 2
+    assert "not a regular file" in capsys.readouterr().err
+    assert fifo.is_fifo()
