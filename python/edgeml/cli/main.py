@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -47,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 module.add_arguments(sub)
                 sub.set_defaults(run=module.run)
         args = parser.parse_args(arguments)
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()  # here, so that a reader that has gone is noticed below
+        return code
     except ModuleNotFoundError as error:
         extra = {"fleet": "fleet", "demo": "demo"}.get(verb or "", "convert")
         if error.name is None or error.name.startswith("edgeml"):
@@ -55,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"edgeml {verb} needs the package {error.name}: pip install 'edgeml[{extra}]'")
     except EdgemlError as error:
         return _fail(str(error))
+    except BrokenPipeError:  # the reader of our output has seen enough: edgeml inspect MODEL | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
     except KeyboardInterrupt:
         return 130
 
