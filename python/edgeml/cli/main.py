@@ -15,6 +15,7 @@ from edgeml.errors import EdgemlError
 SUMMARIES: Final = {  # verb -> its line of help; edgeml.cli.<verb> is imported when used: a device has no converter
     "convert": "turn an ONNX model and calibration data into an int8 .edgeml artifact",
     "compare": "compare an artifact with its ONNX model on data",
+    "check": "check that this machine computes an artifact bit for bit as the machine that made it",
     "inspect": "show what is in an artifact: graph, layers, bytes, arena, metadata",
     "run": "run an artifact on arrays of an .npz file",
     "bench": "measure latency and load time of an artifact",

@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from edgeml import __version__
 from edgeml.artifact import Artifact
-from edgeml.artifact.model import Content
+from edgeml.artifact.model import Content, Graph
 from edgeml.convert.artifact_run import run_artifact
 from edgeml.convert.calibration import CalibrationData, CalibrationSource, calibrate
 from edgeml.convert.encoding import count_macs, encode
@@ -18,6 +22,8 @@ from edgeml.convert.options import ConvertOptions, Io
 from edgeml.convert.passes import run_passes
 from edgeml.convert.quantization import quantize
 from edgeml.convert.telemetry import build_schema
+from edgeml.golden_vectors import make_golden_vectors
+from edgeml.session import InferenceSession
 
 
 def convert(
@@ -50,11 +56,25 @@ def convert(
     encoded = encode(quantize(graph, statistics, options))
     metadata = _metadata(imported, data, options) | {"macs": count_macs(encoded)}
     content = Content(encoded, metadata, None)
+    feed = data.arrays()
+    plain = Artifact.build(content)
+    golden = make_golden_vectors(InferenceSession(plain.to_bytes()), _input_ranges(encoded, feed))
+    content = dataclasses.replace(content, metadata=metadata | {"golden": golden})
     if options.io == "int8":
         return Artifact.build(content)
-    feed = data.arrays()
-    schema = build_schema(graph, feed, run_artifact(Artifact.build(content), feed))
+    schema = build_schema(graph, feed, run_artifact(plain, feed))
     return Artifact.build(dataclasses.replace(content, telemetry=schema.to_bytes()))
+
+
+def _input_ranges(graph: Graph, feed: Mapping[str, npt.NDArray[Any]]) -> dict[str, tuple[float, float]]:
+    """Least and largest value of every input: of an int8 input all that it can hold, else what calibration saw."""
+    inputs = [graph.tensors[i] for i in graph.inputs]
+    return {
+        tensor.name: (-128, 127)
+        if tensor.dtype == np.int8
+        else (float(feed[tensor.name].min()), float(feed[tensor.name].max()))
+        for tensor in inputs
+    }
 
 
 def _metadata(imported: ImportedModel, data: CalibrationData, options: ConvertOptions) -> dict[str, Any]:
