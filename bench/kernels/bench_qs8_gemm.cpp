@@ -78,7 +78,7 @@ std::shared_ptr<Problem> make_problem(const Shape& s, std::int32_t nr, std::int3
   p->bias.resize(static_cast<std::size_t>(panels) * nr);
   p->multiplier.resize(p->bias.size(), 0.001F);
   p->out.resize(static_cast<std::size_t>((s.channels + 3) / 4) * s.pixels * 4);
-  p->workspace.resize(static_cast<std::size_t>(qs8_gemm_workspace_bytes(mr, kr, k_groups) / 8 + 1));
+  p->workspace.resize(static_cast<std::size_t>(qs8_gemm_workspace_bytes(mr, nr, kr, k_groups) / 8 + 1));
   p->args = {.in = p->in.data(),
              .group_offset = p->group_offset.data(),
              .k_groups = k_groups,

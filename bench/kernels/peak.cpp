@@ -33,6 +33,43 @@ __attribute__((target("avx512f,avx512vnni"))) void run_avx512vnni() {
   }
 }
 
+__attribute__((target("avx2"))) void run_avxvnni() {
+  __m256i acc[12] = {};
+  __m256i x = _mm256_set1_epi32(1);
+  for (int i = 0; i < kLoops; ++i) {
+#define EDGEML_STEP(j) __asm__ volatile("%{vex%} vpdpbusd %1, %1, %0" : "+x"(acc[j]) : "x"(x));
+    EDGEML_PEAK_ROUND(EDGEML_STEP)
+#undef EDGEML_STEP
+  }
+}
+
+// Of the rows that stand in for avxvnni.
+__attribute__((target("avx2"))) void run_avxvnni_stand_in() {
+  __m256i acc[12] = {};
+  __m256i x = _mm256_set1_epi32(1);
+  for (int i = 0; i < kLoops; ++i) {
+#define EDGEML_STEP(j) __asm__ volatile("%{evex%} vpdpbusd %1, %1, %0" : "+x"(acc[j]) : "x"(x));
+    EDGEML_PEAK_ROUND(EDGEML_STEP)
+#undef EDGEML_STEP
+  }
+}
+
+// The exact pair: int16 products summed to int32, then added. The two-operand form of SSE needs a copy, which costs no
+// arithmetic.
+__attribute__((target("sse4.1"))) void run_sse41() {
+  __m128i acc[12] = {};
+  __m128i x = _mm_set1_epi16(1);
+  for (int i = 0; i < kLoops; ++i) {
+#define EDGEML_STEP(j)                                                                                           \
+  {                                                                                                              \
+    __m128i product;                                                                                             \
+    __asm__ volatile("movdqa %2, %1\n\tpmaddwd %2, %1\n\tpaddd %1, %0" : "+x"(acc[j]), "=&x"(product) : "x"(x)); \
+  }
+    EDGEML_PEAK_ROUND(EDGEML_STEP)
+#undef EDGEML_STEP
+  }
+}
+
 // The exact pair: int16 products summed to int32, then added.
 __attribute__((target("avx2"))) void run_avx2() {
   __m256i acc[12] = {};
@@ -73,8 +110,12 @@ double peak_macs_per_cycle(Isa isa) {
 #if defined(__x86_64__)
     case Isa::avx512vnni:
       return rate(64, run_avx512vnni);
+    case Isa::avxvnni:
+      return rate(32, detect_cpu_features().avxvnni ? run_avxvnni : run_avxvnni_stand_in);
     case Isa::avx2:
       return rate(16, run_avx2);
+    case Isa::sse41:
+      return rate(8, run_sse41);
 #elif defined(__aarch64__)
     case Isa::neondot:
       return rate(16, run_neondot);

@@ -10,6 +10,7 @@
 #include "cpu/cpu_features.h"
 #include "kernels/kernel_table.h"
 #include "peak.h"
+#include "support/avxvnni_stand_in.h"
 #include "timing.h"
 
 namespace edgeml::bench {
@@ -22,6 +23,7 @@ std::vector<kernels::KernelRow<Fn>> fast_rows() {
   for (const auto& row : kernels::KernelRows<Fn>::rows()) {
     if (row.isa != Isa::ref && isa_runs_on(row.isa, features)) rows.push_back(row);
   }
+  for (const auto& row : test::avxvnni_stand_in_rows<Fn>(features)) rows.push_back(row);
   return rows;
 }
 

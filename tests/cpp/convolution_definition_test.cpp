@@ -146,7 +146,7 @@ TEST_CASE("qs8_gemm is convolution") {
       }
       const std::int32_t pixels = c.out_size() * c.out_size();
       std::vector<act_t> out(static_cast<std::size_t>((c.out_channels + 3) / 4) * pixels * 4);
-      std::vector<std::uint8_t> scratch(qs8_gemm_workspace_bytes(row.mr, row.kr, k_groups) + 64);
+      std::vector<std::uint8_t> scratch(qs8_gemm_workspace_bytes(row.mr, row.nr, row.kr, k_groups) + 64);
       auto* workspace = reinterpret_cast<void*>((reinterpret_cast<std::uintptr_t>(scratch.data()) + 63) / 64 * 64);
       row.fn({.in = in.data(),
               .group_offset = offsets.data(),

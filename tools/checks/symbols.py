@@ -19,16 +19,18 @@ from checks.tree import REPOSITORY
 
 # Operands or instructions that must not occur at a level, of the text that objdump prints (AT&T syntax on x86).
 _VEX: Final = r"\tv(?!err|erw)[a-z0-9]+"  # every AVX instruction starts with v
-_EVEX: Final = r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])|%k[0-7]"
+_EVEX: Final = r"\t(6[457] )*62 "  # the first byte of every AVX-512 instruction, whatever its registers
+_VNNI_INT8: Final = r"\bvpdp(b(ss|su|uu)|w(su|us|uu))ds?\b"  # AVX-VNNI-INT8 and -INT16
+_SSE42: Final = r"\t(pcmpgtq|pcmp[ei]str[im]|crc32[bwlq]?|popcnt[wlq]?)\b"
 _DOT: Final = r"\t[su]dot\b|\tv?usdot\b"
 _I8MM: Final = r"\t(smmla|ummla|usmmla|usdot|sudot)\b"
 FORBIDDEN: Final = {
     "x86_64": {
         "baseline": _VEX,
         "ref": _VEX,
-        "sse41": _VEX,
+        "sse41": rf"{_VEX}|{_SSE42}",
         "avx2": rf"{_EVEX}|\bvpdp",
-        "avxvnni": _EVEX,
+        "avxvnni": rf"{_EVEX}|{_VNNI_INT8}",
         "avx512vnni": r"%tmm",
     },
     "aarch64": {
@@ -59,7 +61,7 @@ def defined_symbols(nm: str, object_file: Path) -> list[tuple[str, str]]:
 
 def instructions_beyond(objdump: str, object_file: Path, pattern: str) -> str | None:
     """The first line of the disassembly that matches, or None."""
-    text = output(objdump, "-d", "--no-show-raw-insn", object_file)
+    text = output(objdump, "-d", "--wide", object_file)
     match = re.search(rf"^\s+[0-9a-f]+:.*?(?:{pattern}).*$", text, re.MULTILINE)
     return match.group(0).strip() if match else None
 

@@ -49,7 +49,7 @@ Result<GemmNode> GemmNode::pack(const kernels::KernelRow<kernels::QS8GemmFn>& ro
 }
 
 std::int64_t GemmNode::workspace_bytes() const {
-  return round_up(kernels::qs8_gemm_workspace_bytes(row_.mr, row_.kr, k_groups_), 64);
+  return round_up(kernels::qs8_gemm_workspace_bytes(row_.mr, row_.nr, row_.kr, k_groups_), 64);
 }
 
 void GemmNode::run(const Run& run, kernels::QS8GemmArgs geometry, std::int64_t pixels) const noexcept {

@@ -24,7 +24,7 @@ double peak_macs_per_s(const kernels::KernelRow<kernels::QS8GemmFn>& row) {
   const std::vector<float> multiplier(static_cast<std::size_t>(channels), 0.01F);
   std::vector<kernels::act_t> out(static_cast<std::size_t>((channels + 3) / 4) * pixels * 4);
   std::vector<std::byte> workspace(
-      static_cast<std::size_t>(kernels::qs8_gemm_workspace_bytes(row.mr, row.kr, kGroups)) + 128);
+      static_cast<std::size_t>(kernels::qs8_gemm_workspace_bytes(row.mr, row.nr, row.kr, kGroups)) + 128);
   const auto address = reinterpret_cast<std::uintptr_t>(workspace.data());
   const kernels::QS8GemmArgs args{
       .in = in.data(),

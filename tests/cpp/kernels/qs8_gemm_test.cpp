@@ -84,7 +84,7 @@ class GemmProblem {
       bias[n] = n < bias_.size() ? bias_[n] : 0;
       multiplier[n] = n < multiplier_.size() ? multiplier_[n] : 0.0F;
     }
-    const std::int64_t scratch = (qs8_gemm_workspace_bytes(row.mr, row.kr, case_.k_groups) + 63) / 64 * 64;
+    const std::int64_t scratch = (qs8_gemm_workspace_bytes(row.mr, row.nr, row.kr, case_.k_groups) + 63) / 64 * 64;
     GuardedBuffer<std::uint8_t> workspace(scratch, edge_);
     row.fn({.in = in_.data(),
             .group_offset = group_offset_.data(),

@@ -12,6 +12,7 @@
 #include "cpu/cpu_features.h"
 #include "kernels/kernel_table.h"
 #include "kernels/requantize.h"
+#include "support/avxvnni_stand_in.h"
 
 namespace edgeml::test {
 
@@ -23,6 +24,7 @@ std::vector<kernels::KernelRow<Fn>> runnable_rows() {
   for (const auto& row : kernels::KernelRows<Fn>::rows()) {
     if (isa_runs_on(row.isa, features)) rows.push_back(row);
   }
+  for (const auto& row : avxvnni_stand_in_rows<Fn>(features)) rows.push_back(row);
   return rows;
 }
 

@@ -42,10 +42,15 @@ struct QS8GemmArgs {
 
 using QS8GemmFn = void (*)(const QS8GemmArgs&) noexcept;
 
-// Scratch that one thread needs while it runs a qs8_gemm kernel with row height mr and depth grouping kr; kernels that
-// multiply in int16 keep one tile of widened activations there.
-static inline std::int64_t qs8_gemm_workspace_bytes(std::int32_t mr, std::int32_t kr, std::int32_t k_groups) {
-  return kr == 2 ? static_cast<std::int64_t>(mr) * k_groups * 8 + 64 : 0;
+// Scratch that one thread needs while it runs a qs8_gemm kernel of the tile mr x nr and depth grouping kr. Kernels
+// whose lanes take words as they stand (kr == 4, several planes in a panel) need none, nor does ref. The others first
+// copy one tile of activations there: widened to int16 where kr < 8, else 4 or 2 words of a pixel side by side, each
+// pixel's depth filled up to kr.
+static inline std::int64_t qs8_gemm_workspace_bytes(std::int32_t mr, std::int32_t nr, std::int32_t kr,
+                                                    std::int32_t k_groups) {
+  if (mr == 1 || (kr == 4 && nr > 4)) return 0;
+  const std::int64_t words = kr < 8 ? k_groups : (std::int64_t{k_groups} + 3) / 4 * 4;
+  return words * mr * (kr < 8 ? 8 : 4) + 64;
 }
 
 }  // namespace edgeml::kernels

@@ -66,6 +66,7 @@ def test_second_exported_function_is_named(monkeypatch: pytest.MonkeyPatch, tmp_
     [
         ("avx2", ["-mavx512f", "-mprefer-vector-width=512"]),
         ("avx2", ["-mavx512vl"]),
+        ("avxvnni", ["-mavx512vl"]),
         ("sse41", ["-mavx"]),
         ("ref", ["-mavx2"]),
     ],
@@ -76,6 +77,18 @@ def test_instruction_beyond_the_level_is_named(
     body = "for (int i = 0; i < 16; ++i) x[i] = x[i] > 2 ? x[i] + 1 : x[i];"
     (complaint,) = complaints(monkeypatch, tmp_path, "-O3", *flags, isa=isa, body=body)
     assert f"beyond {isa}" in complaint
+
+
+def test_evex_form_in_a_vex_level_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    body = 'asm volatile("{evex} vpdpbusd %ymm1, %ymm2, %ymm3");'
+    (complaint,) = complaints(monkeypatch, tmp_path, isa="avxvnni", body=body)
+    assert "beyond avxvnni" in complaint
+    assert "vpdpbusd" in complaint
+
+
+def test_vex_form_passes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    body = 'asm volatile("{vex} vpdpbusd %ymm1, %ymm2, %ymm3");'
+    assert complaints(monkeypatch, tmp_path, isa="avxvnni", body=body) == []
 
 
 def test_empty_build_folder_is_a_complaint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
