@@ -6,6 +6,8 @@
 
 #include <string>
 
+#include "edgeml/error.h"
+
 namespace edgeml {
 
 void bind_noise(pybind11::module_& module);
@@ -18,6 +20,10 @@ void bind_session(pybind11::module_& module);
   const pybind11::object type = pybind11::module_::import("edgeml.errors").attr(exception);
   PyErr_SetString(type.ptr(), sentence.c_str());
   throw pybind11::error_already_set();
+}
+
+[[noreturn]] inline void raise(const Error& error) {
+  raise(std::string(error_exception(error.code)).c_str(), error.message);
 }
 
 }  // namespace edgeml

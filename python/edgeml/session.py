@@ -123,53 +123,125 @@ class InferenceSession:
         Raises:
             InputError: a name, shape or dtype that the model does not take.
         """
+        if output_names is None:
+            results = self._core.run(input_feed)  # the plain case: everything is checked there, in C
+            if results is not None:
+                return results
+        return self._run_checked(output_names, input_feed)
+
+    def bind(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array] | None = None) -> _core.BoundRun:
+        """Check arrays once, for many runs: the result is a callable that allocates nothing.
+
+            bound = session.bind({"input": x}, {"output": y})
+            while camera.read_into(x):
+                bound()  # y holds the result
+
+        `bound.inputs` and `bound.outputs` are the arrays by name, which it keeps alive. Several threads may call it: the
+        calls take turns, with runs of the session too, but they share the arrays.
+
+        Args:
+            inputs: one array per graph input, of the shape and dtype of `get_inputs()`, all of one batch, in C order.
+            outputs: one writable array per graph output, of the shape and dtype of `get_outputs()` and the batch of the
+                inputs, in C order, sharing no memory with another one; None: new arrays.
+
+        Raises:
+            InputError: an array that cannot be used in place; or, by a call, an array that was resized, retyped or made
+                read-only after bind().
+        """
+        in_arrays = self._in_place("input", self._inputs, inputs)
+        batch = in_arrays[0].shape[0]
+        if outputs is None:
+            outputs = {spec.name: np.empty((batch, *spec.shape[1:]), spec.dtype) for spec in self._outputs}
+        out_arrays = self._in_place("output", self._outputs, outputs, batch)
+        for i, (spec, array) in enumerate(zip(self._outputs, out_arrays, strict=True)):
+            if not array.flags.writeable:
+                raise InputError(f"output {spec.name!r} is read-only, the results must be written into it")
+            # Both are contiguous, so that the bounds that may_share_memory() compares are the memory.
+            if any(np.may_share_memory(array, other) for other in (*in_arrays, *out_arrays[:i])):
+                raise InputError(f"output {spec.name!r} shares memory with another array: bind one of its own")
+        return self._core.bind_arrays(in_arrays, out_arrays)
+
+    def profile(self, input_feed: Mapping[str, Array], *, runs: int = 50) -> list[_core.NodeProfile]:
+        """Median nanoseconds of every node over `runs` runs. Raises InputError as `run` does."""
+        return self._core.profile(self._plain(input_feed), runs)
+
+    def durations_ns(self, input_feed: Mapping[str, Array], *, runs: int = 50) -> list[int]:
+        """Nanoseconds of each of `runs` runs in a row, around the native core alone. Raises InputError as `run` does."""
+        return self._core.durations_ns(self._plain(input_feed), runs)
+
+    def _run_checked(
+        self, output_names: Sequence[str] | Mapping[str, Array] | None, input_feed: Mapping[str, Array] | None
+    ) -> list[Array]:
+        """What `run` does when some output names are wanted or the arrays must be converted or refused."""
         if input_feed is None:
             if not isinstance(output_names, Mapping):
                 raise InputError("run() got no input arrays: call run(None, {name: array})")
             input_feed, output_names = output_names, None
-        arrays, batch = self._check(input_feed)
         wanted = None if output_names is None else [self._output(str(name)) for name in output_names]
-        results = self._core.run(arrays, batch)
+        results = self._core.run(self._plain(input_feed))
+        if results is None:
+            raise InputError("an input array was changed by another thread while run() read it")
         return results if wanted is None else [results[i] for i in wanted]
 
-    def profile(self, input_feed: Mapping[str, Array], *, runs: int = 50) -> list[_core.NodeProfile]:
-        """Median nanoseconds of every node over `runs` runs. Raises InputError as `run` does."""
-        arrays, batch = self._check(input_feed)
-        return self._core.profile(arrays, batch, runs)
+    def _plain(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """The arrays of the inputs as the core takes them: in C order and aligned, copied where they are not."""
+        self._check_names("input", self._inputs, feed)
+        plain = {spec.name: np.require(feed[spec.name], requirements=("C", "A")) for spec in self._inputs}
+        self._check_arrays("input", self._inputs, plain)
+        return plain
 
-    def _check(self, feed: Mapping[str, Array]) -> tuple[list[Array], int]:
-        arrays: list[Array] = []
-        batch = 0
-        for spec in self._inputs:
-            if spec.name not in feed:
-                raise InputError(f"input {spec.name!r} is missing; {self._takes()}")
-            array = np.require(feed[spec.name], requirements=("C", "A"))
+    def _in_place(
+        self, side: str, specs: Sequence[TensorSpec], arrays: Mapping[str, Array], batch: int = 0
+    ) -> list[Array]:
+        """The arrays of all inputs or all outputs, in order, checked to be usable where they stand; batch 0: any."""
+        self._check_names(side, specs, arrays)
+        for spec in specs:
+            array = arrays[spec.name]
+            if not isinstance(array, np.ndarray):
+                raise InputError(f"{side} {spec.name!r} is a {type(array).__name__}, bind() takes NumPy arrays")
+            if not (array.flags.c_contiguous and array.flags.aligned):
+                raise InputError(
+                    f"{side} {spec.name!r} is not contiguous in C order and aligned: bind numpy.ascontiguousarray(x)"
+                )
+        self._check_arrays(side, specs, arrays, batch)
+        return [arrays[spec.name] for spec in specs]
+
+    def _check_names(self, side: str, specs: Sequence[TensorSpec], arrays: Mapping[str, Array]) -> None:
+        def has() -> str:
+            verb = "takes" if side == "input" else "gives"
+            return f"the model {verb} " + ", ".join(f"{s.name!r} {_show(s.shape)} {s.dtype}" for s in specs)
+
+        names = [spec.name for spec in specs]
+        for name in names:
+            if name not in arrays:
+                raise InputError(f"{side} {name!r} is missing; {has()}")
+        if len(arrays) != len(names):
+            unknown = sorted(set(arrays) - set(names))
+            raise InputError(f"the model has no {side} {unknown[0]!r}; {has()}")
+
+    @staticmethod
+    def _check_arrays(side: str, specs: Sequence[TensorSpec], arrays: Mapping[str, Array], batch: int = 0) -> None:
+        verb = "takes" if side == "input" else "gives"
+        for spec in specs:
+            array = arrays[spec.name]
             shape = array.shape
             if array.dtype != spec.dtype:
+                way_out = f": pass x.astype(numpy.{spec.dtype})" if side == "input" else ""
                 raise InputError(
-                    f"input {spec.name!r} has dtype {array.dtype}, the model takes {spec.dtype}: "
-                    f"pass x.astype(numpy.{spec.dtype})"
+                    f"{side} {spec.name!r} has dtype {array.dtype}, the model {verb} {spec.dtype}{way_out}"
                 )
             if len(shape) != len(spec.shape) or list(shape[1:]) != spec.shape[1:] or shape[0] == 0:
-                raise InputError(f"input {spec.name!r} has shape {list(shape)}, the model takes {_show(spec.shape)}")
+                raise InputError(f"{side} {spec.name!r} has shape {list(shape)}, the model {verb} {_show(spec.shape)}")
             batch = batch or shape[0]
             expected = batch if spec.shape[0] == "N" else spec.shape[0]
             if shape[0] != expected:
-                raise InputError(f"input {spec.name!r} has a batch of {shape[0]}, expected {expected}")
-            arrays.append(array)
-        if len(feed) != len(arrays):
-            unknown = sorted(set(feed) - {spec.name for spec in self._inputs})
-            raise InputError(f"the model has no input {unknown[0]!r}; {self._takes()}")
-        return arrays, batch
+                raise InputError(f"{side} {spec.name!r} has a batch of {shape[0]}, expected {expected}")
 
     def _output(self, name: str) -> int:
         index = self._output_index.get(name)
         if index is None:
             raise InputError(f"the model has no output {name!r}; it has {', '.join(self._output_index)}")
         return index
-
-    def _takes(self) -> str:
-        return "the model takes " + ", ".join(f"{s.name!r} {_show(s.shape)} {s.dtype}" for s in self._inputs)
 
 
 def _show(shape: Sequence[int | str]) -> str:

@@ -2,6 +2,8 @@
 #include "runtime/thread_pool.h"
 
 #include <chrono>
+#include <new>
+#include <utility>
 
 #include "cpu/float_environment.h"
 
@@ -47,7 +49,14 @@ ThreadPool::ThreadPool(std::int32_t threads) {
   }
 }
 
-ThreadPool::~ThreadPool() { stop(); }
+ThreadPool::~ThreadPool() {
+  if (is_forked()) {
+    // Nobody will ever end these threads: to join them would hang, to destroy them joinable would end the process.
+    static_cast<void>(new (std::nothrow) std::vector<std::thread>(std::move(workers_)));
+    return;
+  }
+  stop();
+}
 
 void ThreadPool::stop() noexcept {
   stop_.store(true, std::memory_order_relaxed);
@@ -57,7 +66,7 @@ void ThreadPool::stop() noexcept {
 }
 
 void ThreadPool::parallel_for(std::int32_t count, Task task, void* context) noexcept {
-  if (workers_.empty() || count <= 1) {
+  if (count <= 1 || workers_.empty() || is_forked()) {
     for (std::int32_t index = 0; index < count; ++index) task(context, index, 0);
     return;
   }

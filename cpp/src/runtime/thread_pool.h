@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/fork_count.h"
+
 namespace edgeml {
 
 class ThreadPool {
@@ -28,10 +30,12 @@ class ThreadPool {
   void end_run() noexcept { running_.store(false, std::memory_order_relaxed); }
 
   // Runs task(context, index, thread) for every index in [0, count) and returns when all are done; what they wrote is
-  // visible then. No allocation, no lock. One caller at a time.
+  // visible then. No allocation, no lock. One caller at a time. In a child of fork(), where the workers do not exist,
+  // the caller does it all.
   void parallel_for(std::int32_t count, Task task, void* context) noexcept;
 
  private:
+  bool is_forked() const noexcept { return fork_count() != forks_; }
   void stop() noexcept;
   void work(std::int32_t thread) noexcept;
   bool run_one(std::int32_t thread) noexcept;
@@ -45,6 +49,7 @@ class ThreadPool {
   std::atomic<std::uint32_t> wake_{0};  // changes when there is something new to look at
   std::atomic<bool> running_{false};
   std::atomic<bool> stop_{false};
+  const std::uint32_t forks_ = fork_count();
   std::vector<std::thread> workers_;
 };
 

@@ -3,10 +3,15 @@
 #include "runtime/thread_pool.h"
 
 #include <doctest/doctest.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -50,6 +55,48 @@ TEST_CASE("jobs of different lengths and contexts follow each other without mixi
     for (const int count : visits.count) REQUIRE(count == 1);
   }
   pool.end_run();
+}
+
+TEST_CASE("pools made, used and destroyed at once by several threads") {
+  std::vector<std::thread> owners;
+  std::atomic<int> wrong{0};
+  for (int owner = 0; owner < 4; ++owner) {
+    owners.emplace_back([&wrong, owner] {
+      for (int round = 0; round < 20; ++round) {
+        ThreadPool pool(1 + (owner + round) % 4);
+        Visits visits{std::vector<int>(32), pool.threads(), {}};
+        if (round % 3 == 0) continue;  // destroyed before its workers have looked for work
+        pool.begin_run();
+        for (int job = 0; job < 5; ++job) pool.parallel_for(32, &visit, &visits);
+        if (round % 2 == 0) pool.end_run();  // else destroyed while its workers spin
+        for (const int count : visits.count) wrong += count == 5 ? 0 : 1;
+      }
+    });
+  }
+  for (std::thread& owner : owners) owner.join();
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("in a forked child the caller does the work of a pool and can destroy it") {
+  auto pool = std::make_unique<ThreadPool>(3);
+  Visits visits{std::vector<int>(64), 3, {}};
+  pool->parallel_for(64, &visit, &visits);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    alarm(20);  // a child that hangs ends by a signal, and fails the test
+    pool->begin_run();
+    pool->parallel_for(64, &visit, &visits);
+    pool->end_run();
+    pool.reset();
+    const bool all_twice = std::all_of(visits.count.begin(), visits.count.end(), [](int n) { return n == 2; });
+    _exit(all_twice ? 0 : 1);
+  }
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+  pool->parallel_for(64, &visit, &visits);  // the parent's own goes on
+  CHECK(std::all_of(visits.count.begin(), visits.count.end(), [](int n) { return n == 2; }));
 }
 
 std::int64_t process_cpu_ns() {
