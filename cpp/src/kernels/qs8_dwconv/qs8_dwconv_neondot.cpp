@@ -91,7 +91,7 @@ Sums add(const Sums& sums, int8x16_t taps, const Windows& windows) {
 
 // A column of 4 pixels, top to bottom, 3 rows and at most 4 columns of taps, stride 1, no dilation. Each row of windows
 // is the last row of one output, the middle one of the next, and the first of the one after that.
-void column_3_rows(const Plane& plane, std::int32_t x) {
+[[gnu::noinline]] void column_3_rows(const Plane& plane, std::int32_t x) {
   const int8x16_t first_taps = vld1q_s8(plane.args.weights);
   const int8x16_t middle_taps = vld1q_s8(plane.args.weights + 16);
   const int8x16_t last_taps = vld1q_s8(plane.args.weights + 32);
@@ -118,7 +118,7 @@ void column_3_rows(const Plane& plane, std::int32_t x) {
 }
 
 // 4 pixels of a row, any window of taps side by side.
-void pixels_of_row(const Plane& plane, std::int32_t y, std::int32_t x) {
+[[gnu::noinline]] void pixels_of_row(const Plane& plane, std::int32_t y, std::int32_t x) {
   const QS8DwconvArgs& args = plane.args;
   Sums sums{{plane.bias, plane.bias, plane.bias, plane.bias}};
   const std::int8_t* w = args.weights;
