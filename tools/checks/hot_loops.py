@@ -81,22 +81,37 @@ def _predecessors(function: _Function, architecture: str) -> tuple[list[list[int
     return before, back
 
 
+def _reach(start: int, steps: list[list[int]], stop: int) -> set[int]:
+    """What can be reached from `start` without going on from `stop`, both included if they are reached."""
+    seen: set[int] = set()
+    waiting = [start]
+    while waiting:
+        i = waiting.pop()
+        if i not in seen:
+            seen.add(i)
+            waiting += steps[i] if i != stop else []
+    return seen
+
+
 def _innermost(function: _Function, architecture: str) -> list[list[int]]:
-    """Instructions of each loop that contains no other: what leads to a backward branch without passing its target."""
+    """Instructions of each loop that contains no other: what lies between the target of a backward branch and it.
+
+    A branch back into the middle of a loop, from code that the compiler has put aside, gives the same loop again.
+    """
     before, back = _predecessors(function, architecture)
-    bodies: dict[int, set[int]] = {}
-    for last, first in back:
-        body = bodies.setdefault(first, {first})
-        waiting = [last]
-        while waiting:
-            i = waiting.pop()
-            if i not in body:
-                body.add(i)
-                waiting += before[i]
-    # A branch back into the middle of a loop, from code that the compiler has put aside, is no loop of its own: there is
-    # a way from the function's entry to the branch that does not pass its target.
-    distinct = {frozenset(body): first for first, body in bodies.items() if first == 0 or 0 not in body}
-    return [sorted(body) for body in sorted(distinct, key=distinct.__getitem__) if not any(o < body for o in distinct)]
+    after: list[list[int]] = [[] for _ in before]
+    for i, sources in enumerate(before):
+        for source in sources:
+            after[source].append(i)
+    between = [(frozenset(_reach(last, before, first) & _reach(first, after, -1)), last, first) for last, first in back]
+    bodies = {body for body, last, first in between if last in body and first in body}
+    return sorted(sorted(body) for body in bodies if not any(other < body for other in bodies))
+
+
+def _short(name: str) -> str:
+    """A demangled name without namespaces, return type and arguments: column<2, 3>."""
+    name = re.sub(r"\(anonymous namespace\)::|edgeml::kernels::|\((?:\w|::)+\)(?=\d)", "", name)
+    return re.sub(r"^(void|int) ", "", name.rsplit("(", 1)[0])
 
 
 def loops(architecture: str, objdump: str, object_file: Path) -> list[Loop]:
@@ -109,7 +124,7 @@ def loops(architecture: str, objdump: str, object_file: Path) -> list[Loop]:
         for number, body in enumerate(hot):
             found.append(
                 Loop(
-                    function=re.sub(r"\(.*", "", function.name.replace("(anonymous namespace)::", "")),
+                    function=_short(function.name),
                     number=number,
                     instructions=tuple(body),
                     spills=tuple(i for i in body if _is_spill(architecture, i, framed=framed)),

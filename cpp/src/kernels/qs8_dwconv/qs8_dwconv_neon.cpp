@@ -102,14 +102,13 @@ EDGEML_INLINE void store(const Plane& plane, const Sums& sums, std::int32_t coun
   std::memcpy(out + (count - 1) * 4, &word, 4);
 }
 
-// A square window of kSize, unrolled: pairs of taps, then the odd one.
-template <Stride kStride, int kSize, int... kPair>
-EDGEML_INLINE void fixed_window(Sums& sums, const QS8DwconvArgs& args, const Plane& plane, const act_t* in,
-                                const Quad& quad, Indices<kPair...>) {
+// A square window of kSize, unrolled: pairs of taps, then the odd one. w(i): the weights of tap i.
+template <Stride kStride, int kSize, class Taps, int... kPair>
+EDGEML_INLINE void fixed_window(Sums& sums, const Taps& w, const Plane& plane, const act_t* in, const Quad& quad,
+                                Indices<kPair...>) {
   const auto x = [&](int tap) __attribute__((always_inline)) {
     return load_words<kStride>(in + tap / kSize * plane.row_step + tap % kSize * plane.tap_step, quad);
   };
-  const auto w = [&](int tap) __attribute__((always_inline)) { return load_tap(args.weights + tap * 4); };
   (add_two_taps(sums, x(2 * kPair), w(2 * kPair), x(2 * kPair + 1), w(2 * kPair + 1)), ...);
   constexpr int kLast = kSize * kSize - 1;
   add_tap(sums, x(kLast), w(kLast));
@@ -136,10 +135,18 @@ EDGEML_INLINE void any_window(Sums& sums, const QS8DwconvArgs& args, const Plane
 template <Stride kStride, int kSize>
 __attribute__((noinline)) void column(const QS8DwconvArgs& args, const Plane& plane, const act_t* in, const Quad& quad,
                                       act_t* out) {
+  // Nine taps stay in registers, more are loaded for every output row.
+  constexpr int kKept = kSize == 3 ? 9 : 1;
+  int8x16_t kept[kKept];
+  for (int tap = 0; tap < kKept; ++tap) kept[tap] = load_tap(args.weights + tap * 4);
+  const auto w = [&](int tap) __attribute__((always_inline)) {
+    if constexpr (kSize == 3) return kept[tap];
+    return load_tap(args.weights + tap * 4);
+  };
   for (std::int32_t y = 0; y < args.out_h; ++y) {
     Sums sums{{plane.bias, plane.bias, plane.bias, plane.bias}};
     if constexpr (kSize > 0) {
-      fixed_window<kStride, kSize>(sums, args, plane, in, quad, std::make_integer_sequence<int, kSize * kSize / 2>{});
+      fixed_window<kStride, kSize>(sums, w, plane, in, quad, std::make_integer_sequence<int, kSize * kSize / 2>{});
     } else {
       any_window<kStride>(sums, args, plane, in, quad);
     }

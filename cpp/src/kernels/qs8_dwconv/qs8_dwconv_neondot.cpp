@@ -74,9 +74,12 @@ int8x16_t dilated_window(const Plane& plane, const act_t* word, std::int32_t tap
     vst1q_s8(out, words);
     return;
   }
-  act_t bytes[16];
-  vst1q_s8(bytes, words);
-  std::memcpy(out, bytes, static_cast<std::size_t>(count) * 4);
+  // Not memcpy of that many bytes: around a call all sums under way would go to the stack.
+  if ((count & 2) != 0) vst1_s8(out, vget_low_s8(words));
+  if ((count & 1) == 0) return;
+  const int32x4_t last = vreinterpretq_s32_s8(words);
+  const std::int32_t word = count == 1 ? vgetq_lane_s32(last, 0) : vgetq_lane_s32(last, 2);
+  std::memcpy(out + (count - 1) * 4, &word, sizeof word);
 }
 
 const act_t* first_word(const Plane& plane, std::int32_t row, std::int32_t x) {

@@ -100,16 +100,15 @@ EDGEML_INLINE int32x4_t second_pixel(int32x4_t low, int32x4_t high) {
   return vreinterpretq_s32_s64(vzip2q_s64(vreinterpretq_s64_s32(low), vreinterpretq_s64_s32(high)));
 }
 
-// The products of one pixel pair, the next one of the workspace, and 4 channel pairs. The empty statement keeps the
+// The products of one pixel pair and 4 channel pairs. The empty statement keeps the
 // loads of the pairs to come behind these products: all of a step's operands and sums do not fit 32 registers.
-EDGEML_INLINE void add_pair(int32x4_t* sum, const std::int8_t*& x, const int8x16_t (&channels)[4]) {
-  const int8x16_t pair = vld1q_s8(x);
+EDGEML_INLINE void add_pair(int32x4_t* sum, const std::int8_t*& x, int index, const int8x16_t (&channels)[4]) {
+  const int8x16_t pair = vld1q_s8(x + 16 * index);
   sum[0] = vmmlaq_s32(sum[0], pair, channels[0]);
   sum[1] = vmmlaq_s32(sum[1], pair, channels[1]);
   sum[2] = vmmlaq_s32(sum[2], pair, channels[2]);
   sum[3] = vmmlaq_s32(sum[3], pair, channels[3]);
-  x += 16;
-  __asm__("" : "+r"(x) : "w"(sum[0]));
+  __asm__("" : "+r"(x) : "w"(sum[0]), "w"(sum[1]), "w"(sum[2]), "w"(sum[3]));
 }
 
 // kI enumerates pixel pair * 4 + channel pair, kPair pixel pairs, kQuad groups of 4 pixels.
@@ -127,7 +126,8 @@ EDGEML_INLINE void tile(const QS8GemmArgs& args, std::int32_t panel, const Outpu
   int32x4_t sum[] = {start[kI % 4]...};
   for (std::int64_t g = 0; g < groups; ++g, w += kChannels * kGroupBytes) {
     const int8x16_t channels[] = {vld1q_s8(w), vld1q_s8(w + 16), vld1q_s8(w + 32), vld1q_s8(w + 48)};
-    (add_pair(&sum[4 * kPair], x, channels), ...);
+    (add_pair(&sum[4 * kPair], x, kPair, channels), ...);
+    x += sizeof...(kPair) * 16;
   }
   // kHalf: channels 0-3 or 4-7 of the panel.
   const auto finish = [&]<int kHalf>(const float* scale, act_t* plane) __attribute__((always_inline)) {
