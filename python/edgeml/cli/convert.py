@@ -46,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--io", choices=get_args(Io), default=defaults.io, help="type of inputs and outputs (default: %(default)s)"
     )
+    parser.add_argument(
+        "--report",
+        metavar="REPORT.html",
+        type=Path,
+        help="write a page about every layer: noise, saturation, bytes, time",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -57,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         bias_correction=not args.no_bias_correction,
         io=args.io,
     )
-    artifact = convert(args.model, calibration=args.calibration, options=options)
+    artifact = convert(args.model, calibration=args.calibration, options=options, report=args.report)
     artifact.save(args.output)
     summary = _summary(args.output, artifact)
     if args.json:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from edgeml.convert.ops import check_supported
 from edgeml.convert.options import ConvertOptions, Io
 from edgeml.convert.passes import run_passes
 from edgeml.convert.quantization import quantize
+from edgeml.convert.report.html import write_report
 from edgeml.convert.telemetry import build_schema
 from edgeml.golden_vectors import make_golden_vectors
 from edgeml.session import InferenceSession
@@ -32,12 +34,14 @@ def convert(
     calibration: CalibrationSource,
     options: ConvertOptions | None = None,
     io: Io | None = None,
+    report: str | os.PathLike[str] | None = None,
 ) -> Artifact:
     """Turn a float ONNX model and real inputs into an int8 artifact.
 
     model: path, bytes or ModelProto, float32 inputs, opset 7 or newer. calibration: path of an .npz, dict of arrays by input
     name, or iterable of such dicts (batches); arrays as the model takes them, at least 10 samples; `x` may name a single input.
-    io, if given, takes the place of options.io. The same model, data and options give the same bytes.
+    io, if given, takes the place of options.io.
+    report: where an HTML page about every layer goes. The same model, data and options give the same bytes.
 
     An artifact with float32 inputs and outputs carries a telemetry schema; its reference counts are those of the artifact itself
     on the calibration data.
@@ -60,10 +64,13 @@ def convert(
     plain = Artifact.build(content)
     golden = make_golden_vectors(InferenceSession(plain.to_bytes()), _input_ranges(encoded, feed))
     content = dataclasses.replace(content, metadata=metadata | {"golden": golden})
-    if options.io == "int8":
-        return Artifact.build(content)
-    schema = build_schema(graph, feed, run_artifact(plain, feed))
-    return Artifact.build(dataclasses.replace(content, telemetry=schema.to_bytes()))
+    if options.io == "float32":
+        schema = build_schema(graph, feed, run_artifact(plain, feed))
+        content = dataclasses.replace(content, telemetry=schema.to_bytes())
+    artifact = Artifact.build(content)
+    if report is not None:
+        write_report(report, artifact, graph, feed)
+    return artifact
 
 
 def _input_ranges(graph: Graph, feed: Mapping[str, npt.NDArray[Any]]) -> dict[str, tuple[float, float]]:
