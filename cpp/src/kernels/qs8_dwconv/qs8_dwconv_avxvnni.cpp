@@ -142,32 +142,32 @@ EDGEML_INLINE void any_window(const QS8DwconvArgs& args, const Plane& plane, con
   }
 }
 
-EDGEML_INLINE void add_close_pair(__m256i& acc, const act_t* word, __m256i w, const Plane& plane) {
-  acc = dot_256(acc, load_close_pair(word, plane), w);
+template <bool kClose>
+EDGEML_INLINE void add_taps(__m256i& acc, const act_t* word, __m256i w, const Plane& plane) {
+  acc = dot_256(acc, kClose ? load_close_pair(word, plane) : load_pair(word, plane), w);
   __asm__("" : "+x"(acc));  // in this order: GCC would otherwise gather the taps of all rows first
 }
 
 // One row of taps for all pairs of a strip.
-template <int kPairs, int... kPair>
-EDGEML_INLINE void add_close_row(__m256i (&acc)[kPairs], const act_t* row, __m256i w, const Plane& plane,
-                                 Indices<kPair...>) {
-  (add_close_pair(acc[kPair], row + kPair * kPairPixels * 4, w, plane), ...);
+template <bool kClose, int kPairs, int... kPair>
+EDGEML_INLINE void add_row(__m256i (&acc)[kPairs], const act_t* row, __m256i w, const Plane& plane, Indices<kPair...>) {
+  (add_taps<kClose>(acc[kPair], row + kPair * kPairPixels * plane.pixel_step, w, plane), ...);
 }
 
-// Three rows of at most 3 taps side by side, stride 1 along the row: the weights in registers. Keeping sums of three
-// output rows under way would load each row once, but does not fit 16 registers.
-template <int kPairs, int... kPair>
-EDGEML_INLINE void three_by_three(const QS8DwconvArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
-                                  act_t* out, Indices<kPair...> pairs) {
+// Three rows of at most 4 taps side by side: the weights in registers. kClose: at most 3 taps, stride 1. Keeping sums
+// of three output rows under way would load each row once, but does not fit 16 registers.
+template <bool kClose, int kPairs, int... kPair>
+EDGEML_INLINE void three_rows(const QS8DwconvArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
+                              act_t* out, Indices<kPair...> pairs) {
   const __m256i w0 = load_weights(args.weights);
   const __m256i w1 = load_weights(args.weights + 16);
   const __m256i w2 = load_weights(args.weights + 32);
   const std::int64_t row_step = std::int64_t{args.dilation_h} * args.in_row_step;
   for (std::int32_t y = 0; y < args.out_h; ++y) {
     __m256i acc[kPairs] = {((void)kPair, plane.bias)...};
-    add_close_row(acc, in, w0, plane, pairs);
-    add_close_row(acc, in + row_step, w1, plane, pairs);
-    add_close_row(acc, in + 2 * row_step, w2, plane, pairs);
+    add_row<kClose>(acc, in, w0, plane, pairs);
+    add_row<kClose>(acc, in + row_step, w1, plane, pairs);
+    add_row<kClose>(acc, in + 2 * row_step, w2, plane, pairs);
     const __m256i rounded[kStripPairs] = {round_256(acc[kPair], plane.multiplier)...};
     pack_and_store(rounded, plane, pixels, out);
     in += std::int64_t{args.stride_h} * args.in_row_step;
@@ -180,7 +180,9 @@ __attribute__((noinline)) void strip(const QS8DwconvArgs& args, const Plane& pla
                                      std::int32_t pixels, act_t* out) {
   constexpr MakeIndices<kPairs> kPairIndices;
   if (args.kernel_h == 3 && args.kernel_w <= 3 && args.stride_w == 1) {
-    three_by_three<kPairs>(args, plane, in, pixels, out, kPairIndices);
+    three_rows<true, kPairs>(args, plane, in, pixels, out, kPairIndices);
+  } else if (args.kernel_h == 3 && plane.groups == 1) {
+    three_rows<false, kPairs>(args, plane, in, pixels, out, kPairIndices);
   } else {
     any_window<kPairs>(args, plane, in, pixels, out, kPairIndices);
   }
