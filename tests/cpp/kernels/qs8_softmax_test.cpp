@@ -70,5 +70,30 @@ TEST_CASE("qs8_softmax equals ref") {
   }
 }
 
+TEST_CASE("qs8_softmax equals ref for any table, ties of the quotient included") {
+  Rng rng(2);
+  std::uniform_int_distribution<std::uint32_t> any;
+  for (const auto& row : runnable_rows<QS8SoftmaxFn>()) {
+    for (const std::uint32_t mask : {0x1U, 0xffU, 0x7fffffU, 0xffffffffU}) {
+      for (int round = 0; round < 200; ++round) {
+        const auto n = static_cast<std::int32_t>(1 + rng() % 600);
+        GuardedBuffer<std::uint32_t> table(256, Edge::end);
+        for (std::size_t d = 0; d < 256; ++d) table[d] = any(rng) & mask;
+        table[0] |= 1;
+        const auto size = static_cast<std::size_t>(n);
+        GuardedBuffer<act_t> in(size, Edge::end);
+        fill_activations(in.span(), Pattern::random, rng);
+        GuardedBuffer<act_t> expected(size, Edge::end), actual(size, Edge::end);
+        GuardedBuffer<float> expected_f32(size, Edge::end), actual_f32(size, Edge::end);
+        ref_row<QS8SoftmaxFn>().fn({in.data(), n, table.data(), expected.data(), expected_f32.data()});
+        row.fn({in.data(), n, table.data(), actual.data(), actual_f32.data()});
+        INFO(std::string(row.name) << " n " << n << " mask " << mask);
+        CHECK(actual.equals(expected));
+        CHECK(actual_f32.equals(expected_f32));
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace edgeml::test
