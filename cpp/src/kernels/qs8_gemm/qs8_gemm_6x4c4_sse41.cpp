@@ -211,7 +211,7 @@ void qs8_gemm_6x4c4_sse41(const QS8GemmArgs& args) noexcept {
       }
     }
     widen(args, tile);
-    if (tile.rows == 1) {
+    if (tile.rows < 2) {
       run_one_pixel(args, range, out);
     } else {
       compute_fn(tile.rows, MakeIndices<kTilePixels>{})(args, range, out);

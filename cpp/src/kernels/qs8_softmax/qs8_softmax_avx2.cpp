@@ -72,7 +72,8 @@ void qs8_softmax_avx2(const QS8SoftmaxArgs& args) noexcept {
   for (; i < args.n; ++i) sum += args.table[max - args.in[i]];
 
   const __m256d divisor = _mm256_set1_pd(static_cast<double>(sum));
-  const __m256d half = _mm256_set1_pd(static_cast<double>(sum / 2));
+  const std::uint64_t floor_half = sum / 2;
+  const __m256d half = _mm256_set1_pd(static_cast<double>(floor_half));
   i = 0;
   for (; sum < kSumMax && i + kStep <= args.n; i += kStep) {
     const __m256i e = look_up(args.table, max8, args.in + i);
