@@ -22,12 +22,14 @@ import edgeml  # noqa: E402
 from edgeml.artifact import Artifact  # noqa: E402
 from edgeml.demo import digits  # noqa: E402
 from support import golden  # noqa: E402
+from support.plain_artifact import every_plain_operator  # noqa: E402
 from support.small_artifact import every_operator  # noqa: E402
 
 
 def make_own_artifacts() -> None:
     """One random network of every operator, and the demo's network."""
     Artifact.build(every_operator()).save(golden.GOLDEN / "every_operator.edgeml")
+    Artifact.build(every_plain_operator()).save(golden.GOLDEN / "every_plain_operator.edgeml")
     calibration = {digits.INPUT_NAME: digits.load("calibration").x}
     edgeml.convert(digits.ONNX_PATH, calibration=calibration).save(golden.GOLDEN / "digits.edgeml")
 

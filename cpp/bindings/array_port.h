@@ -14,7 +14,8 @@ namespace edgeml {
 // The path of every call, so it asks NumPy's C API and not Python: some 10 ns an array.
 class ArrayPort {
  public:
-  explicit ArrayPort(const TensorInfo& info);
+  // declared_batch: of the session; 0 where it is free.
+  ArrayPort(const TensorInfo& info, std::int64_t declared_batch);
 
   PyObject* name() const noexcept { return name_.ptr(); }
 
@@ -22,7 +23,7 @@ class ArrayPort {
   // batch from 1 on. Never raises.
   bool takes(PyObject* object) const noexcept;
   // Of an array that takes() is true for.
-  static std::int64_t batch_of(PyObject* array) noexcept;
+  std::int64_t batch_of(PyObject* array) const noexcept;
   static void* data_of(PyObject* array) noexcept;
   static bool is_writable(PyObject* array) noexcept;
 
@@ -34,6 +35,7 @@ class ArrayPort {
   pybind11::object name_;  // interned: as a key of the caller's dict it is most often the same object
   pybind11::dtype dtype_;
   Dims dims_;  // dims_[0] == 0: free
+  std::int64_t declared_batch_;
 };
 
 }  // namespace edgeml

@@ -97,6 +97,9 @@ void bind_session(py::module_& module) {
           .def_property_readonly("telemetry", [](const Session& s) { return s.get().telemetry(); })
           .def_property_readonly("isa", [](const Session& s) { return s.get().isa(); })
           .def_property_readonly("threads", [](const Session& s) { return s.get().threads(); })
+          .def_property_readonly(
+              "declared_batch", [](const Session& s) { return s.get().declared_batch(); },
+              "0 if it is free; 1 where no tensor has a batch axis.")
           .def_property_readonly("arena_bytes", &Session::arena_bytes)
           .def_property_readonly("macs_per_sample", [](const Session& s) { return s.get().macs_per_sample(); })
           .def_property_readonly("packed_weight_bytes", [](const Session& s) { return s.get().packed_weight_bytes(); })

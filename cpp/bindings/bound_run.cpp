@@ -29,7 +29,8 @@ BoundRun::BoundRun(py::object session, const py::list& inputs, const py::list& o
       session_(owner_.cast<Session&>()),
       in_arrays_(arrays_of(session_.input_ports(), inputs)),
       out_arrays_(arrays_of(session_.output_ports(), outputs)),
-      batch_(ArrayPort::batch_of(in_arrays_.front().ptr())) {
+      batch_(in_arrays_.empty() ? session_.get().declared_batch()
+                                : session_.input_ports().front().batch_of(in_arrays_.front().ptr())) {
   for (const py::object& array : in_arrays_) in_.push_back(ArrayPort::data_of(array.ptr()));
   for (const py::object& array : out_arrays_) out_.push_back(ArrayPort::data_of(array.ptr()));
   if (!is_intact()) raise("InputError", "the arrays of a bound run must be of one batch, those of outputs writable");
@@ -46,7 +47,7 @@ py::dict BoundRun::by_name(const std::vector<ArrayPort>& ports, const std::vecto
 // 10 ns an array, before it can become a wild write.
 bool BoundRun::is_intact() const noexcept {
   const auto is_same = [this](const ArrayPort& port, PyObject* array, const void* data) {
-    return port.takes(array) && ArrayPort::data_of(array) == data && ArrayPort::batch_of(array) == batch_;
+    return port.takes(array) && ArrayPort::data_of(array) == data && port.batch_of(array) == batch_;
   };
   for (std::size_t i = 0; i < in_.size(); ++i) {
     if (!is_same(session_.input_ports()[i], in_arrays_[i].ptr(), in_[i])) return false;

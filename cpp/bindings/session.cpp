@@ -34,7 +34,11 @@ InferenceSession open(const py::object& source, const SessionOptions& options) {
   return std::move(result).value();
 }
 
-std::vector<ArrayPort> ports_of(const std::vector<TensorInfo>& infos) { return {infos.begin(), infos.end()}; }
+std::vector<ArrayPort> ports_of(const std::vector<TensorInfo>& infos, std::int64_t declared_batch) {
+  std::vector<ArrayPort> ports;
+  for (const TensorInfo& info : infos) ports.emplace_back(info, declared_batch);
+  return ports;
+}
 
 }  // namespace
 
@@ -59,12 +63,13 @@ struct Session::Call {
 
 Session::Session(const py::object& source, int threads, std::optional<std::string> isa)
     : session_(open(source, {.threads = threads, .isa = std::move(isa)})),
-      inputs_(ports_of(session_.inputs())),
-      outputs_(ports_of(session_.outputs())),
+      inputs_(ports_of(session_.inputs(), session_.declared_batch())),
+      outputs_(ports_of(session_.outputs(), session_.declared_batch())),
       forks_(fork_count()) {}
 
 bool Session::take_feed(PyObject* feed, Call& call) const {
   if (!PyDict_Check(feed) || std::cmp_not_equal(PyDict_GET_SIZE(feed), inputs_.size())) return false;
+  call.batch = session_.declared_batch();  // of a model without inputs too
   for (const ArrayPort& port : inputs_) {
     PyObject* const array = PyDict_GetItemWithError(feed, port.name());
     if (array == nullptr) {
@@ -72,7 +77,7 @@ bool Session::take_feed(PyObject* feed, Call& call) const {
       return false;
     }
     if (!port.takes(array)) return false;
-    const std::int64_t batch = ArrayPort::batch_of(array);
+    const std::int64_t batch = port.batch_of(array);
     if (call.in_count > 0 && batch != call.batch) return false;
     call.batch = batch;
     call.held[call.in_count] = Py_NewRef(array);
@@ -118,13 +123,15 @@ std::vector<std::int64_t> Session::durations_ns(const py::dict& feed, int runs) 
   Call call;
   prepare(feed, runs, call);
   std::vector<std::int64_t> durations(static_cast<std::size_t>(runs));
+  std::optional<Error> error;
   with_batch(call.batch, [&] {
     for (std::int64_t& ns : durations) {
       const auto start = Clock::now();
-      session_.execute(call.inputs(), call.outputs());
+      if (const Status status = session_.execute(call.inputs(), call.outputs()); !status.ok()) error = status.error();
       ns = std::chrono::nanoseconds(Clock::now() - start).count();
     }
   });
+  if (error) raise(*error);
   return durations;
 }
 
@@ -150,15 +157,17 @@ void Session::execute(std::int64_t batch, std::span<const void* const> in, std::
   if (is_quick_.load(std::memory_order_relaxed) && mutex_.try_lock()) {
     const std::lock_guard lock(mutex_, std::adopt_lock);
     if (session_.batch() == batch) {
-      session_.execute(in, out);
+      if (const Status status = session_.execute(in, out); !status.ok()) raise(status.error());
       return;
     }
   }
+  std::optional<Error> error;
   with_batch(batch, [&] {
     const auto start = Clock::now();
-    session_.execute(in, out);
+    if (const Status status = session_.execute(in, out); !status.ok()) error = status.error();
     if (Clock::now() - start < kQuickRunMax) is_quick_.store(true, std::memory_order_relaxed);
   });
+  if (error) raise(*error);
 }
 
 // Binds and works under one lock, so that no other caller binds in between. The GIL is never waited for with the lock

@@ -38,7 +38,8 @@ class Session {
   const std::vector<ArrayPort>& input_ports() const { return inputs_; }
   const std::vector<ArrayPort>& output_ports() const { return outputs_; }
 
-  // Runs a batch that the arrays behind the addresses have. With the GIL held; raises if the batch cannot be bound.
+  // Runs a batch that the arrays behind the addresses have. With the GIL held; raises if the batch cannot be bound or
+  // the data hold an index that is out of range.
   void execute(std::int64_t batch, std::span<const void* const> in, std::span<void* const> out);
 
  private:

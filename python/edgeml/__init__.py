@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from edgeml.session import InferenceSession
 
 if TYPE_CHECKING:
+    from edgeml import onnx_backend as onnx_backend
     from edgeml.artifact import Artifact
     from edgeml.convert.converter import convert
     from edgeml.convert.options import ConvertOptions
@@ -37,6 +38,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name == "convert":  # a package that can be called (edgeml/convert/__init__.py)
         return importlib.import_module("edgeml.convert")
+    if name == "onnx_backend":  # needs edgeml[convert]
+        return importlib.import_module("edgeml.onnx_backend")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'edgeml' has no attribute {name!r}")

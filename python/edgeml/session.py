@@ -20,7 +20,11 @@ from edgeml.errors import ArtifactError, InputError, UsageError
 
 Array = npt.NDArray[Any]
 
-_TYPES = {"float32": "tensor(float)", "int8": "tensor(int8)", "int32": "tensor(int32)", "uint32": "tensor(uint32)"}
+_TYPES = {
+    "float16": "tensor(float16)",
+    "float32": "tensor(float)",
+    "float64": "tensor(double)",
+}  # others: tensor(DTYPE)
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class TensorSpec:
 class InferenceSession:
     """An artifact, checked, planned and prepacked for this machine.
 
-    Everything that can fail, fails here; `run` checks names, shapes and dtypes, and then cannot fail. Several threads
+    Everything that can fail, fails here; `run` checks names, shapes and dtypes, and then fails only where the data
+    hold an index that is out of range. Several threads
     may use one session: their runs take turns.
     """
 
@@ -121,7 +126,7 @@ class InferenceSession:
             One new array per wanted output.
 
         Raises:
-            InputError: a name, shape or dtype that the model does not take.
+            InputError: a name, shape or dtype that the model does not take, or an index out of range.
         """
         if output_names is None:
             results = self._core.run(input_feed)  # the plain case: everything is checked there, in C
@@ -149,9 +154,10 @@ class InferenceSession:
                 read-only after bind().
         """
         in_arrays = self._in_place("input", self._inputs, inputs)
-        batch = in_arrays[0].shape[0]
+        batch = self._core.declared_batch or in_arrays[0].shape[0]
         if outputs is None:
-            outputs = {spec.name: np.empty((batch, *spec.shape[1:]), spec.dtype) for spec in self._outputs}
+            shapes = [[batch if dim == "N" else int(dim) for dim in spec.shape] for spec in self._outputs]
+            outputs = {s.name: np.empty(shape, s.dtype) for s, shape in zip(self._outputs, shapes, strict=True)}
         out_arrays = self._in_place("output", self._outputs, outputs, batch)
         for i, (spec, array) in enumerate(zip(self._outputs, out_arrays, strict=True)):
             if not array.flags.writeable:
@@ -230,9 +236,12 @@ class InferenceSession:
                 raise InputError(
                     f"{side} {spec.name!r} has dtype {array.dtype}, the model {verb} {spec.dtype}{way_out}"
                 )
-            if len(shape) != len(spec.shape) or list(shape[1:]) != spec.shape[1:] or shape[0] == 0:
+            if len(shape) != len(spec.shape) or list(shape[1:]) != spec.shape[1:] or 0 in shape:
                 raise InputError(f"{side} {spec.name!r} has shape {list(shape)}, the model {verb} {_show(spec.shape)}")
-            batch = batch or shape[0]
+            if not shape:
+                continue
+            if spec.shape[0] == "N":
+                batch = batch or shape[0]
             expected = batch if spec.shape[0] == "N" else spec.shape[0]
             if shape[0] != expected:
                 raise InputError(f"{side} {spec.name!r} has a batch of {shape[0]}, expected {expected}")
@@ -250,9 +259,10 @@ def _show(shape: Sequence[int | str]) -> str:
 
 def _spec(info: _core.TensorInfo) -> TensorSpec:
     shape: list[int | str] = list(info.dims)
-    if shape[0] == 0:
+    if shape[:1] == [0]:
         shape[0] = "N"
-    return TensorSpec(info.name, shape, _TYPES[info.dtype], np.dtype(info.dtype), info.scale, info.zero_point)
+    kind = _TYPES.get(info.dtype, f"tensor({info.dtype})")
+    return TensorSpec(info.name, shape, kind, np.dtype(info.dtype), info.scale, info.zero_point)
 
 
 def _threads(threads: int | None) -> int:

@@ -18,6 +18,7 @@ from edgeml.artifact import format as fmt
 from edgeml.artifact.crc32c import crc32c
 from edgeml.artifact.model import Content, Graph
 from edgeml.artifact.writer import write
+from support.plain_artifact import every_plain_operator
 from support.small_artifact import GraphBuilder, every_operator
 
 GOLDEN = Path(__file__).parent
@@ -163,7 +164,7 @@ def hostile() -> dict[str, bytes]:
         "bad_section_checksum_bit": unsealed(section(data, 1), data[section(data, 1)] ^ 1),
         "nonzero_unused_flags": patched(lambda _: 12, "I", 1),
         "bad_graph_size_indices": patched(graph(20), "I", len(INDICES) + 1),
-        "bad_tensor_dtype": patched(tensor(Q, 0), "B", 9),
+        "bad_tensor_dtype": patched(tensor(Q, 0), "B", 99),
         "bad_dims_rank": patched(tensor(Q, 2), "B", 9),
         "bad_quantization_nan": patched(tensor(Q, 40), "f", np.nan),
         "bad_constant_data_bytes": patched(tensor(WEIGHTS, 56), "Q", 13),
@@ -187,5 +188,6 @@ def hostile() -> dict[str, bytes]:
 
 if __name__ == "__main__":
     (GOLDEN / "every_operator.edgeml").write_bytes(write(every_operator()))
+    (GOLDEN / "every_plain_operator.edgeml").write_bytes(write(every_plain_operator()))
     for stem, content in hostile().items():
         (GOLDEN / "artifact_errors" / f"{stem}.edgeml").write_bytes(content)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs one .edgeml artifact. Everything that can fail, fails in open() and bind(); execute() cannot.
+// Runs one .edgeml artifact. What can fail, fails in open() and bind(); execute() fails only where the
+// model takes an index from data and that index is outside its tensor.
 #pragma once
 
 #include <cstddef>
@@ -54,6 +55,7 @@ class InferenceSession {
   // bound to it from the start, one of free batch to 1.
   Status bind(std::int64_t batch);
   std::int64_t batch() const noexcept;
+  std::int64_t declared_batch() const noexcept;  // 0 if it is free
 
   // Bytes of the arena for the bound batch, and the plan as text.
   std::int64_t arena_bytes() const noexcept;
@@ -62,8 +64,9 @@ class InferenceSession {
   std::int64_t packed_weight_bytes() const noexcept;
 
   // Runs the bound batch. inputs[i] and outputs[i] are dense row-major arrays of the shape and dtype of inputs()[i] and
-  // outputs()[i] with the bound batch, aligned as their elements. Not for two threads at once. No allocation, no lock.
-  void execute(std::span<const void* const> inputs, std::span<void* const> outputs) noexcept;
+  // outputs()[i] with the bound batch, aligned as their elements. Not for two threads at once. No lock, and no
+  // allocation but for the sentence of an error. After an error the outputs hold whatever was computed.
+  Status execute(std::span<const void* const> inputs, std::span<void* const> outputs) noexcept;
 
   // Runs `runs` times and gives the median of each node, in execution order.
   std::vector<NodeProfile> profile(std::span<const void* const> inputs, std::span<void* const> outputs, int runs);

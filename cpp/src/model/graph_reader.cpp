@@ -39,9 +39,9 @@ Result<Counts> read_counts(Bytes graph) {
     return fail(ErrorCode::nonzero_unused, "the graph header has bits set in unused bytes");
   const auto within = [](std::uint32_t n, std::uint32_t max) { return n >= 1 && n <= max; };
   if (!within(c.tensors, format::kTensorsMax) || !within(c.nodes, format::kNodesMax) ||
-      !within(c.inputs, format::kGraphPortsMax) || !within(c.outputs, format::kGraphPortsMax)) {
+      c.inputs > format::kGraphPortsMax || !within(c.outputs, format::kGraphPortsMax)) {
     return fail(ErrorCode::bad_graph_size, "the graph has ", c.tensors, " tensors, ", c.nodes, " nodes, ", c.inputs,
-                " inputs and ", c.outputs, " outputs; it may have 1 to 65535, 65535, 64 and 64");
+                " inputs and ", c.outputs, " outputs; it may have 1 to 65535, 1 to 65535, up to 64 and 1 to 64");
   }
   return c;
 }
@@ -94,8 +94,8 @@ class Names {
 
 Status read_dims(Bytes record, std::string_view where, Tensor& tensor) {
   tensor.dims.rank = load<std::uint8_t>(record, 2);
-  if (tensor.dims.rank < 1 || tensor.dims.rank > kTensorRankMax) {
-    return fail(ErrorCode::bad_dims, where, ": rank ", tensor.dims.rank, " is not in 1..8");
+  if (tensor.dims.rank > kTensorRankMax) {
+    return fail(ErrorCode::bad_dims, where, ": rank ", tensor.dims.rank, " is not in 0..8");
   }
   std::int64_t elements = 1;
   for (std::int32_t axis = 0; axis < kTensorRankMax; ++axis) {
@@ -108,7 +108,7 @@ Status read_dims(Bytes record, std::string_view where, Tensor& tensor) {
     const bool free_batch = axis == 0 && !tensor.is_constant && size == 0;
     if (!free_batch && (size < 1 || size > format::kDimMax))
       return fail(ErrorCode::bad_dims, where, ": dim ", axis, " is ", size);
-    if (axis == 0 && !tensor.is_constant) continue;  // the batch is bounded when it is bound
+    if (free_batch || (axis == 0 && tensor.is_quantized())) continue;  // bounded when it is bound
     const auto product = checked_mul(elements, size);
     if (!product || *product > format::kSampleElementsMax)
       return fail(ErrorCode::bad_dims, where, ": more than 2^31 - 1 elements");
@@ -120,8 +120,8 @@ Status read_dims(Bytes record, std::string_view where, Tensor& tensor) {
 Status read_quantization(Bytes record, std::string_view where, Tensor& tensor) {
   tensor.scale = load<float>(record, 40);
   tensor.zero_point = load<std::int32_t>(record, 44);
-  const bool quantized = tensor.dtype == DType::s8 && !tensor.is_constant;
-  if (!quantized) {
+  const bool quantized = load<std::uint64_t>(record, 40) != 0;
+  if (!quantized || tensor.dtype != DType::s8 || tensor.is_constant) {
     if (load<std::uint64_t>(record, 40) != 0)
       return fail(ErrorCode::nonzero_unused, where, ": scale and zero point must be 0 here");
     return Done{};
@@ -141,7 +141,7 @@ Status read_constant_range(Bytes record, Bytes constants, std::string_view where
     if (offset != 0 || bytes != 0) return fail(ErrorCode::nonzero_unused, where, ": an activation has no data");
     return Done{};
   }
-  const std::int64_t needed = tensor.dims[0] * tensor.dims.elements_per_sample() * dtype_bytes(tensor.dtype);
+  const std::int64_t needed = tensor.dims.elements() * dtype_bytes(tensor.dtype);
   if (bytes != static_cast<std::uint64_t>(needed)) {
     return fail(ErrorCode::bad_constant_data, where, ": its dims need ", needed, " bytes, the record says ", bytes);
   }
@@ -150,6 +150,10 @@ Status read_constant_range(Bytes record, Bytes constants, std::string_view where
                 " bytes) is not aligned or ends after byte ", constants.size(), " of the constants");
   }
   tensor.data = part(constants, static_cast<std::int64_t>(offset), static_cast<std::int64_t>(bytes));
+  if (tensor.dtype == DType::boolean &&
+      std::any_of(tensor.data.begin(), tensor.data.end(), [](std::byte value) { return value > std::byte{1}; })) {
+    return fail(ErrorCode::bad_constant_data, where, ": a truth value is not 0 or 1");
+  }
   return Done{};
 }
 
@@ -167,18 +171,15 @@ Status read_tensors(const Counts& counts, const Parts& parts, Bytes constants, N
     const std::string where = text("tensor \"", tensor.name, "\"");
     const auto dtype = load<std::uint8_t>(record, 0);
     const auto kind = load<std::uint8_t>(record, 1);
-    if (dtype < 1 || dtype > 4 || kind > 1)
+    if (dtype < 1 || dtype > kDTypeMax || kind > 1)
       return fail(ErrorCode::bad_tensor, where, ": dtype ", dtype, ", kind ", kind, " are not known");
     tensor.dtype = static_cast<DType>(dtype);
     tensor.is_constant = kind == 1;
-    if (!tensor.is_constant && tensor.dtype != DType::s8 && tensor.dtype != DType::f32) {
-      return fail(ErrorCode::bad_tensor, where, ": an activation is s8 or f32, not ", dtype_name(tensor.dtype));
-    }
     if (!all_zero(part(record, 3, 1)) || !all_zero(part(record, 6, 2)) || !all_zero(part(record, 64, 16))) {
       return fail(ErrorCode::nonzero_unused, where, " has bits set in unused bytes");
     }
-    EDGEML_RETURN_IF_ERROR(read_dims(record, where, tensor));
     EDGEML_RETURN_IF_ERROR(read_quantization(record, where, tensor));
+    EDGEML_RETURN_IF_ERROR(read_dims(record, where, tensor));
     EDGEML_RETURN_IF_ERROR(read_constant_range(record, constants, where, tensor));
   }
   return Done{};
@@ -239,7 +240,8 @@ Status read_nodes(const Counts& counts, const Parts& parts, Names& names, Model&
                   ", which this edgeml does not know; update it");
     node.op = info->code;
     if (std::cmp_less(input_count, info->inputs_min) || std::cmp_greater(input_count, info->inputs_max) ||
-        output_count != 1 || std::cmp_not_equal(attribute_count, info->attributes)) {
+        output_count != 1 ||
+        (info->attributes != kAnyAttributes && std::cmp_not_equal(attribute_count, info->attributes))) {
       return fail(ErrorCode::bad_node, where, ": ", info->name, " does not take ", input_count, " inputs, ",
                   output_count, " outputs and ", attribute_count, " attributes");
     }
@@ -311,11 +313,25 @@ Status check_order(const Model& model) {
   return Done{};
 }
 
-Status check_batch(const Model& model) {
+// A free batch is axis 0 of every activation; a fixed one is that of the quantized activations, and plain ones are free
+// to have another axis 0, or none.
+Status read_batch(Model& model) {
+  model.declared_batch = -1;
   for (const Tensor& tensor : model.tensors) {
-    if (!tensor.is_constant && tensor.dims[0] != model.declared_batch()) {
+    if (tensor.is_constant) continue;
+    const bool has_batch = tensor.is_quantized() || (tensor.dims.rank > 0 && tensor.dims[0] == 0);
+    if (tensor.is_quantized() && tensor.dims.rank == 0)
+      return fail(ErrorCode::bad_dims, "tensor \"", tensor.name, "\" is quantized and has no batch axis");
+    if (has_batch && model.declared_batch == -1) model.declared_batch = tensor.dims[0];
+  }
+  if (model.declared_batch == -1) model.declared_batch = 1;
+  for (const Tensor& tensor : model.tensors) {
+    const bool bound = model.has_free_batch() || tensor.is_quantized();
+    const bool free = tensor.dims.rank > 0 && tensor.dims[0] == 0;
+    if (tensor.is_constant || (!bound && !free)) continue;
+    if (tensor.dims.rank == 0 || tensor.dims[0] != model.declared_batch) {
       return fail(ErrorCode::bad_dims, "tensor \"", tensor.name, "\": its batch ", tensor.dims[0],
-                  " is not that of the first input, ", model.declared_batch());
+                  " is not that of the graph, ", model.declared_batch);
     }
   }
   return Done{};
@@ -337,7 +353,7 @@ Result<Model> read_graph(Bytes graph, Bytes constants) {
   EDGEML_RETURN_IF_ERROR(read_ports(parts.value().inputs, counts.value().inputs, "input", model, model.inputs));
   EDGEML_RETURN_IF_ERROR(read_ports(parts.value().outputs, counts.value().outputs, "output", model, model.outputs));
   EDGEML_RETURN_IF_ERROR(check_order(model));
-  EDGEML_RETURN_IF_ERROR(check_batch(model));
+  EDGEML_RETURN_IF_ERROR(read_batch(model));
   return model;
 }
 

@@ -19,10 +19,13 @@ enum class OpCode : std::uint16_t {
 #undef EDGEML_OP
 };
 
+inline constexpr std::int32_t kAnyAttributes = -1;
+
 struct OpInfo {
   OpCode code;
   std::string_view name;
-  std::int32_t inputs_min, inputs_max, attributes;
+  std::int32_t inputs_min, inputs_max;
+  std::int32_t attributes;  // kAnyAttributes: as many as the operator says
   std::string_view from_onnx, quantization;
 };
 
@@ -34,10 +37,13 @@ struct Tensor {
   std::string name;
   DType dtype = DType::s8;
   bool is_constant = false;
-  Dims dims;  // of an activation: dims[0] is the batch, 0 = free
+  Dims dims;  // of an activation: dims[0] = 0 is a free batch
   float scale = 0;
   std::int32_t zero_point = 0;
   std::span<const std::byte> data;  // constants only; points into the artifact
+
+  // C4P in memory; every other tensor is plain: dense, row-major, in its own dtype.
+  bool is_quantized() const { return scale != 0; }
 
   template <class T>
   std::span<const T> values() const noexcept {  // data is 64-byte aligned in the artifact
@@ -58,8 +64,8 @@ struct Model {
   std::vector<std::uint32_t> inputs, outputs;
   std::string metadata, telemetry;  // JSON; telemetry may be absent
 
-  // Dim 0 of every activation: 0 if it is free.
-  std::int64_t declared_batch() const { return tensors[inputs[0]].dims[0]; }
+  std::int64_t declared_batch = 1;  // 0 if it is free; else dim 0 of the quantized activations, 1 if there are none
+  bool has_free_batch() const { return declared_batch == 0; }
 };
 
 }  // namespace edgeml

@@ -58,6 +58,9 @@ Status check_activation(const OperatorContext& context, const Tensor& tensor, DT
     return fail(ErrorCode::bad_operand, where(context), ": \"", tensor.name, "\" is ", dtype_name(tensor.dtype),
                 ", it must be ", dtype_name(dtype));
   }
+  if (dtype == DType::s8 && !tensor.is_quantized()) {
+    return fail(ErrorCode::bad_quantization, where(context), ": \"", tensor.name, "\" must have a scale");
+  }
   if (rank != 0 && tensor.dims.rank != rank) {
     return fail(ErrorCode::shape_mismatch, where(context), ": \"", tensor.name, "\" has dims ", show(tensor.dims),
                 ", it must have rank ", rank);

@@ -3,9 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/int_math.h"
-#include "edgeml/tensor.h"
+#include "model/model.h"
 
 namespace edgeml {
 
@@ -34,9 +35,13 @@ struct Layout {
   bool operator==(const Layout&) const = default;
 };
 
-// Bytes that one sample of an activation takes in the arena: C4P for s8, dense for f32.
-constexpr std::int64_t sample_bytes_of(DType dtype, const Dims& dims) {
-  return dtype == DType::s8 ? Layout(dims).sample_step : round_up(dims.elements_per_sample() * 4, 64);
+// Bytes that an activation takes in the arena: C4P for a quantized one; dense for a plain one, whose axis 0 counts by
+// itself unless it is free. Null if they pass int64.
+inline std::optional<std::int64_t> tensor_bytes_of(const Tensor& tensor, std::int64_t batch) {
+  if (tensor.is_quantized()) return checked_mul(Layout(tensor.dims).sample_step, batch);
+  const bool free = tensor.dims.rank > 0 && tensor.dims[0] == 0;
+  const auto bytes = checked_mul(tensor.dims.elements() * dtype_bytes(tensor.dtype), free ? batch : 1);
+  return bytes ? std::optional(round_up(*bytes, 64)) : std::nullopt;
 }
 
 }  // namespace edgeml

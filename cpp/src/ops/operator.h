@@ -2,6 +2,7 @@
 // What the plan and the session know of an operator: made once (checked, prepacked), bound to a batch, run.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -21,7 +22,8 @@ struct Workspace {
   std::int64_t per_thread = 0;
 };
 
-// One execution: where the tensors are, by tensor index (arena or the caller's arrays; constants are null).
+// One execution: where the tensors are, by tensor index: arena, the caller's arrays, or the session's copy of a
+// constant (null for constants that only prepacking operators read).
 struct Run {
   std::span<std::byte* const> tensors;
   std::byte* workspace;       // the shared part, in the arena
@@ -29,6 +31,13 @@ struct Run {
   std::int64_t scratch_step;  // bytes from one thread's part to the next
   std::int64_t batch;
   Parallel parallel;
+  std::atomic<std::int32_t>* fault;  // the first node that met an index outside its tensor; -1: none has
+  std::int32_t node;                 // the one that runs
+
+  void report_bad_index() const noexcept {
+    std::int32_t none = -1;
+    fault->compare_exchange_strong(none, node);
+  }
 
   std::byte* scratch_of(std::int32_t thread) const { return scratch + thread * scratch_step; }
 
@@ -54,6 +63,7 @@ class Operator {
   virtual std::int64_t macs_per_sample() const { return 0; }  // multiply-accumulates of the network, not of padding
   virtual std::int64_t work_per_sample() const { return macs_per_sample(); }  // steps of the inner loop, to bound time
   virtual std::int64_t packed_weight_bytes() const { return 0; }
+  virtual bool reads_constants() const { return false; }  // while it runs, from the session's copies
 };
 
 struct OperatorContext {

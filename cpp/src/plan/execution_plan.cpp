@@ -105,7 +105,7 @@ class Planner {
 
   Status add_tensor(std::uint32_t tensor, std::int64_t first) {
     const Tensor& t = model_.tensors[tensor];
-    const auto bytes = checked_mul(sample_bytes_of(t.dtype, t.dims), plan_.batch);
+    const auto bytes = tensor_bytes_of(t, plan_.batch);
     if (!bytes || *bytes > kBlockBytesMax) return too_large();
     plan_.tensor_block[tensor] = static_cast<std::int32_t>(plan_.blocks.size());
     plan_.blocks.push_back({0, *bytes, first, last_use_[tensor]});
@@ -120,7 +120,7 @@ class Planner {
       const Tensor& x = model_.tensors[input];
       const std::int32_t index = plan_.tensor_block[input];
       if (index == ExecutionPlan::kNoBlock || x.dtype != y.dtype) continue;
-      if (sample_bytes_of(x.dtype, x.dims) != sample_bytes_of(y.dtype, y.dims)) continue;
+      if (tensor_bytes_of(x, plan_.batch) != tensor_bytes_of(y, plan_.batch)) continue;
       Block& block = plan_.blocks[static_cast<std::size_t>(index)];
       if (block.last != at) continue;  // the block's life, not the tensor's: another tensor may share it already
       plan_.tensor_block[output] = index;
@@ -146,8 +146,7 @@ void append_line(std::string& out, std::string_view what, const Block& block, st
 }  // namespace
 
 bool is_callers_array(const Model& model, std::uint32_t tensor) {
-  return model.tensors[tensor].dtype == DType::f32 &&
-         (contains(model.inputs, tensor) || contains(model.outputs, tensor));
+  return !model.tensors[tensor].is_quantized() && (contains(model.inputs, tensor) || contains(model.outputs, tensor));
 }
 
 Result<ExecutionPlan> make_plan(const Model& model, std::span<const std::unique_ptr<Operator>> operators,

@@ -37,7 +37,7 @@ struct ExecutionPlan {
   bool operator==(const ExecutionPlan&) const = default;
 };
 
-// True if the tensor is not in the arena but in an array of the caller: float inputs and outputs of the graph.
+// True if the tensor is not in the arena but in an array of the caller: plain inputs and outputs of the graph.
 bool is_callers_array(const Model& model, std::uint32_t tensor);
 
 // Liveness, sharing of dead inputs' memory, then first-fit placement in two orders, of which the smaller arena is kept:

@@ -2,7 +2,9 @@
 #include "edgeml/inference_session.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cstring>
 #include <memory>
 #include <system_error>
 #include <utility>
@@ -40,15 +42,17 @@ TensorInfo describe(const Tensor& tensor) {
 }
 
 std::string show(const Dims& dims, std::int64_t batch) {
-  std::string out = std::to_string(batch);
-  for (std::int32_t axis = 1; axis < dims.rank; ++axis) out += text("x", dims[axis]);
-  return out;
+  std::string out;
+  for (std::int32_t axis = 0; axis < dims.rank; ++axis)
+    out += text(axis == 0 ? "" : "x", axis == 0 && dims[axis] == 0 ? batch : dims[axis]);
+  return out.empty() ? "scalar" : out;
 }
 
 }  // namespace
 
 struct InferenceSession::Impl {
-  Model model;  // without the constants' data, which the operators have taken over
+  Model model;  // without the constants' data, which the operators or `constants` have taken over
+  std::vector<std::pair<std::uint32_t, AlignedBuffer>> constants;  // tensor -> what operators read while they run
   std::vector<std::unique_ptr<Operator>> operators;
   std::vector<TensorInfo> inputs, outputs;
   std::string isa;
@@ -61,9 +65,10 @@ struct InferenceSession::Impl {
   std::vector<std::byte*> tensors;     // addresses by tensor: in the arena now, of the caller's arrays during a run
   std::vector<std::byte*> workspaces;  // by node
 
-  // Runs every node; after_node(i) after each.
+  // Runs every node; after_node(i) after each. Gives the node that met a bad index, -1 if none has.
   template <class AfterNode>
-  void run_nodes(std::span<const void* const> in, std::span<void* const> out, const AfterNode& after_node) noexcept {
+  std::int32_t run_nodes(std::span<const void* const> in, std::span<void* const> out,
+                         const AfterNode& after_node) noexcept {
     const FloatEnvironment environment;
     // Float inputs are only read; one address table serves inputs and outputs.
     for (std::size_t i = 0; i < in.size(); ++i) {
@@ -78,11 +83,14 @@ struct InferenceSession::Impl {
     for (std::size_t i = 0; i < out.size(); ++i) {
       if (is_callers[model.outputs[i]]) tensors[model.outputs[i]] = static_cast<std::byte*>(out[i]);
     }
+    std::atomic<std::int32_t> fault{-1};
     Run run{tensors,      nullptr,    arena.data() + round_up(plan.arena_bytes, 64),
-            scratch_step, plan.batch, {&parallel_for, pool.get(), pool->threads()}};
+            scratch_step, plan.batch, {&parallel_for, pool.get(), pool->threads()},
+            &fault,       0};
     pool->begin_run();
     for (std::size_t i = 0; i < operators.size(); ++i) {
       run.workspace = workspaces[i];
+      run.node = static_cast<std::int32_t>(i);
       operators[i]->run(run);
       after_node(i);
     }
@@ -93,6 +101,7 @@ struct InferenceSession::Impl {
         export_s8(address<kernels::act_t>(tensor), Layout(model.tensors[tensor].dims), plan.batch,
                   static_cast<std::int8_t*>(out[i]));
     }
+    return fault.load();
   }
 
   static void parallel_for(void* opaque, std::int32_t count, Parallel::Task task, void* context) noexcept {
@@ -134,6 +143,24 @@ Result<std::vector<std::unique_ptr<Operator>>> make_operators(const Model& model
   return operators;
 }
 
+// Copies what operators read while they run; many nodes may share one constant.
+Status copy_constants(InferenceSession::Impl& impl) {
+  std::vector<bool> copied(impl.model.tensors.size());
+  for (std::size_t i = 0; i < impl.operators.size(); ++i) {
+    if (!impl.operators[i]->reads_constants()) continue;
+    for (const std::uint32_t input : impl.model.nodes[i].inputs) {
+      const Tensor& tensor = impl.model.tensors[input];
+      if (!tensor.is_constant || copied[input]) continue;
+      copied[input] = true;
+      AlignedBuffer buffer = AlignedBuffer::allocate(static_cast<std::int64_t>(tensor.data.size()));
+      if (buffer.empty()) return fail(ErrorCode::out_of_memory, "no memory for the constants of the model");
+      std::memcpy(buffer.data(), tensor.data.data(), tensor.data.size());
+      impl.constants.emplace_back(input, std::move(buffer));
+    }
+  }
+  return Done{};
+}
+
 // A hostile file must not keep a device busy for hours: bounds what one sample costs, for nodes without an
 // inner loop by the elements that they write.
 Status check_work(const Model& model, std::span<const std::unique_ptr<Operator>> operators) {
@@ -168,6 +195,7 @@ static Result<std::unique_ptr<InferenceSession::Impl>> open_bytes(std::span<cons
   EDGEML_RETURN_IF_ERROR(check_work(model.value(), impl->operators));
   for (const auto& op : impl->operators) impl->scratch_step = std::max(impl->scratch_step, op->workspace().per_thread);
   impl->model = std::move(model).value();
+  EDGEML_RETURN_IF_ERROR(copy_constants(*impl));
   for (Tensor& tensor : impl->model.tensors) tensor.data = {};
   for (const std::uint32_t input : impl->model.inputs) impl->inputs.push_back(describe(impl->model.tensors[input]));
   for (const std::uint32_t output : impl->model.outputs) impl->outputs.push_back(describe(impl->model.tensors[output]));
@@ -194,7 +222,7 @@ Result<InferenceSession> InferenceSession::open(std::span<const std::byte> bytes
 Result<InferenceSession> InferenceSession::from(Result<std::unique_ptr<Impl>> impl) {
   if (!impl.ok()) return impl.error();
   InferenceSession session(std::move(impl).value());
-  const std::int64_t declared = session.impl_->model.declared_batch();
+  const std::int64_t declared = session.impl_->model.declared_batch;
   EDGEML_RETURN_IF_ERROR(session.bind(declared == 0 ? 1 : declared));
   return session;
 }
@@ -211,6 +239,7 @@ const std::string& InferenceSession::telemetry() const noexcept { return impl_->
 const std::string& InferenceSession::isa() const noexcept { return impl_->isa; }
 int InferenceSession::threads() const noexcept { return impl_->pool->threads(); }
 std::int64_t InferenceSession::batch() const noexcept { return impl_->plan.batch; }
+std::int64_t InferenceSession::declared_batch() const noexcept { return impl_->model.declared_batch; }
 std::int64_t InferenceSession::arena_bytes() const noexcept { return impl_->plan.arena_bytes; }
 std::string InferenceSession::plan_text() const { return to_text(impl_->plan, impl_->model); }
 
@@ -229,7 +258,7 @@ std::int64_t InferenceSession::packed_weight_bytes() const noexcept {
 Status InferenceSession::bind(std::int64_t batch) {
   Impl& impl = *impl_;
   if (batch == impl.plan.batch) return Done{};
-  const std::int64_t declared = impl.model.declared_batch();
+  const std::int64_t declared = impl.model.declared_batch;
   if (batch < 1 || batch > INT32_MAX || (declared != 0 && batch != declared)) {
     return fail(ErrorCode::bad_batch, "a batch of ", batch, " cannot be run",
                 declared == 0 ? "" : text(", the model takes ", declared));
@@ -249,12 +278,16 @@ Status InferenceSession::bind(std::int64_t batch) {
   impl.tensors.clear();
   impl.workspaces.clear();
   for (const std::int32_t block : impl.plan.tensor_block) impl.tensors.push_back(address(block));
+  for (const auto& [tensor, buffer] : impl.constants) impl.tensors[tensor] = buffer.data();
   for (const std::int32_t block : impl.plan.workspace_block) impl.workspaces.push_back(address(block));
   return Done{};
 }
 
-void InferenceSession::execute(std::span<const void* const> inputs, std::span<void* const> outputs) noexcept {
-  impl_->run_nodes(inputs, outputs, [](std::size_t) {});
+Status InferenceSession::execute(std::span<const void* const> inputs, std::span<void* const> outputs) noexcept {
+  const std::int32_t fault = impl_->run_nodes(inputs, outputs, [](std::size_t) {});
+  if (fault < 0) return Done{};
+  return fail(ErrorCode::index_out_of_range, "node \"", impl_->model.nodes[static_cast<std::size_t>(fault)].name,
+              "\" got an index from the input data that is outside its tensor; check the indices that you pass");
 }
 
 std::vector<NodeProfile> InferenceSession::profile(std::span<const void* const> inputs, std::span<void* const> outputs,

@@ -34,13 +34,21 @@ DTYPES: Final[Mapping[int, np.dtype[Any]]] = {  # code in the tensor record -> e
     2: np.dtype(np.float32),
     3: np.dtype(np.int32),
     4: np.dtype(np.uint32),
+    5: np.dtype(np.uint8),
+    6: np.dtype(np.int64),
+    7: np.dtype(np.bool_),
+    8: np.dtype(np.float16),
+    9: np.dtype(np.float64),
+    10: np.dtype(np.int16),
+    11: np.dtype(np.uint16),
+    12: np.dtype(np.uint64),
 }
 KIND_ACTIVATION: Final = 0
 KIND_CONSTANT: Final = 1
 
 ARTIFACT_BYTES_MAX: Final = 2**31 - 1
 TENSOR_RANK_MAX: Final = 8
-TENSOR_ELEMENTS_MAX: Final = 2**31 - 1  # of an activation, without the batch
+TENSOR_ELEMENTS_MAX: Final = 2**31 - 1  # of an activation; without the batch where it is quantized or the batch free
 DIM_MAX: Final = 2**31 - 1
 SECTIONS_MAX: Final = 4096
 TENSORS_MAX: Final = 65535

@@ -17,7 +17,7 @@ from edgeml.artifact.operators import BY_NAME
 class Tensor:
     """One tensor. A constant has `data`; an int8 activation has `scale` > 0 and real = scale * (q - zero_point).
 
-    `dims[0]` of an activation is the batch, 0 = free.
+    `dims[0]` of a quantized activation is the batch, and where it is free (0) that of every activation.
     """
 
     name: str
@@ -26,6 +26,11 @@ class Tensor:
     scale: float = 0.0
     zero_point: int = 0
     data: npt.NDArray[Any] | None = None
+
+    @property
+    def item_dims(self) -> tuple[int, ...]:
+        """The dims with 1 in the place of a free batch: what plain operators work on, one batch item at a time."""
+        return (1, *self.dims[1:]) if self.dims[:1] == (0,) else self.dims
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,10 @@ class Node:
 
     def named_attributes(self) -> Mapping[str, int]:
         """The attributes by name, for people."""
-        return dict(zip(BY_NAME[self.op].attributes, self.attributes, strict=True))
+        names = BY_NAME[self.op].attributes
+        if names is None:
+            return {f"attribute[{i}]": value for i, value in enumerate(self.attributes)}
+        return dict(zip(names, self.attributes, strict=True))
 
 
 @dataclass(frozen=True)

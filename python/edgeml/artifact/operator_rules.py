@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeml.artifact.model import Graph, Node, Tensor
+from edgeml.artifact.operators import BY_NAME, PLAIN_CODE_MIN
+from edgeml.artifact.plain_rules import check_plain_node
 from edgeml.errors import ArtifactError
 
 MULTIPLIER_MIN: Final = 2.0**-32
@@ -42,6 +44,9 @@ class _Call(NamedTuple):
 
 def check_node(graph: Graph, node: Node) -> None:
     """Raise ArtifactError where a node, its counts of inputs and attributes checked before, breaks a rule."""
+    if BY_NAME[node.op].code >= PLAIN_CODE_MIN:
+        check_plain_node(graph, node)
+        return
     call = _Call(
         node, tuple(graph.tensors[i] for i in node.inputs), graph.tensors[node.outputs[0]], node.named_attributes()
     )
@@ -57,6 +62,7 @@ def _activation(c: _Call, tensor: Tensor, dtype: npt.DTypeLike = np.int8) -> Non
     c.require(
         tensor.data is None and tensor.dtype == dtype, f"{tensor.name!r} is not a {np.dtype(dtype).name} activation"
     )
+    c.require(tensor.dtype != np.int8 or tensor.scale, f"{tensor.name!r} has no scale")
 
 
 def _constant(c: _Call, tensor: Tensor, dtype: npt.DTypeLike, dims: tuple[int, ...]) -> npt.NDArray[Any]:

@@ -20,17 +20,17 @@ def _each(*words: str) -> str:
 
 
 class Operator(NamedTuple):
-    """One row: `attributes` are the names of the int32 attributes in their order."""
+    """One row: `attributes` are the names of the int32 attributes in their order; None: as many as the operator says."""
 
     code: int
     name: str
     inputs_min: int
     inputs_max: int
-    attributes: tuple[str, ...]
+    attributes: tuple[str, ...] | None
 
 
-def _row(code: int, name: str, inputs_min: int, inputs_max: int, attributes: str) -> Operator:
-    return Operator(code, name, inputs_min, inputs_max, tuple(attributes.split()))
+def _row(code: int, name: str, inputs_min: int, inputs_max: int, attributes: str | None) -> Operator:
+    return Operator(code, name, inputs_min, inputs_max, None if attributes is None else tuple(attributes.split()))
 
 
 OPERATORS: Final = (
@@ -50,6 +50,24 @@ OPERATORS: Final = (
     _row(14, "slice", 1, 1, _each("start", "step")),
     _row(15, "transpose", 1, 1, _each("perm")),
     _row(16, "rescale", 2, 2, _ACT),
+    # Plain operators
+    _row(64, "cast", 1, 1, ""),
+    _row(65, "unary", 1, 1, "function"),
+    _row(66, "binary", 2, 2, "function"),
+    _row(67, "select", 3, 3, ""),
+    _row(68, "reduce", 1, 1, "function axes"),
+    _row(69, "arg_reduce", 1, 1, "largest axis last"),
+    _row(70, "cumulate", 1, 1, "product axis exclusive reverse"),
+    _row(71, "view_copy", 1, 1, "offset " + _each("step")),
+    _row(72, "assemble", 2, 65, None),
+    _row(73, "index", 1, 1, "size"),
+    _row(74, "gather", 2, 2, "outer size inner"),
+    _row(75, "scatter", 3, 3, "size inner function"),
+    _row(76, "dot", 2, 2, ""),
+    _row(77, "top_k", 1, 1, "largest axis"),
+    _row(78, "compact", 1, 1, ""),
+    _row(79, "nms", 5, 5, "centred"),
 )
+PLAIN_CODE_MIN: Final = 64  # from here on operators work on plain tensors
 BY_CODE: Final = {row.code: row for row in OPERATORS}
 BY_NAME: Final = {row.name: row for row in OPERATORS}

@@ -123,7 +123,8 @@ def _read_graph(section: bytes, constants: bytes) -> Graph:
     _require(len(section) >= fmt.GRAPH_HEAD.size, f"the graph section has {len(section)} bytes, less than its head")
     head = _GraphHead(*fmt.GRAPH_HEAD.unpack_from(section))
     limits = {"tensor": (head.tensors, fmt.TENSORS_MAX), "node": (head.nodes, fmt.NODES_MAX)}
-    limits |= {"input": (head.inputs, fmt.BORDERS_MAX), "output": (head.outputs, fmt.BORDERS_MAX)}
+    limits |= {"output": (head.outputs, fmt.BORDERS_MAX)}
+    _require(head.inputs <= fmt.BORDERS_MAX, f"input count {head.inputs} is not in 0..{fmt.BORDERS_MAX}")
     for what, (count, most) in limits.items():
         _require(1 <= count <= most, f"{what} count {count} is not in 1..{most}")
     _require(head.zero == 0, "the graph head has unused bytes that are not zero")
@@ -186,8 +187,8 @@ def _read_nodes(rows: list[tuple[Any, ...]], blobs: _Blobs) -> tuple[Node, ...]:
             f"node {name!r} has {inputs} inputs, {outputs} outputs",
         )
         _require(
-            attributes == len(operator.attributes),
-            f"node {name!r} has {attributes} attributes, {operator.name} has {len(operator.attributes)}",
+            operator.attributes is None or attributes == len(operator.attributes),
+            f"node {name!r} has {attributes} attributes, not those of {operator.name}",
         )
         middle, index = index + inputs, index + inputs + outputs
         attribute += attributes
@@ -226,8 +227,15 @@ def _check_order(graph: Graph) -> None:
 
 
 def _check_batch(graph: Graph) -> None:
-    batches = {tensor.dims[0] for tensor in graph.tensors if tensor.data is None}
-    _require(len(batches) == 1, f"the activations have different batches: {sorted(batches)}")
+    """One free batch for all activations, or one fixed batch for the quantized ones."""
+    activations = [tensor for tensor in graph.tensors if tensor.data is None]
+    quantized = [tensor for tensor in activations if tensor.scale]
+    _require(all(tensor.dims for tensor in quantized), "a quantized activation has no batch axis")
+    batches = {tensor.dims[0] for tensor in quantized}
+    batches |= {0 for tensor in activations if tensor.dims[:1] == (0,)}
+    if 0 in batches:
+        batches |= {tensor.dims[0] if tensor.dims else -1 for tensor in activations}
+    _require(len(batches) <= 1, f"the activations have different batches: {sorted(batches)}")
 
 
 # 4. Tensor record
@@ -241,7 +249,7 @@ def _read_tensors(rows: list[tuple[Any, ...]], names: Iterator[str], constants: 
         name = next(names)
         _require(code in fmt.DTYPES, f"tensor {name!r} has dtype {code}, unknown in version 1")
         _require(kind in (fmt.KIND_ACTIVATION, fmt.KIND_CONSTANT), f"tensor {name!r} has kind {kind}")
-        _require(1 <= rank <= fmt.TENSOR_RANK_MAX, f"tensor {name!r} has rank {rank}, not 1..{fmt.TENSOR_RANK_MAX}")
+        _require(rank <= fmt.TENSOR_RANK_MAX, f"tensor {name!r} has rank {rank}, not 0..{fmt.TENSOR_RANK_MAX}")
         _require(
             zero_a == zero_b == 0 and not any(tail) and not any(dims[rank:]),
             f"tensor {name!r} has unused bytes that are not zero",
@@ -253,7 +261,8 @@ def _read_tensors(rows: list[tuple[Any, ...]], names: Iterator[str], constants: 
             end = offset + size
         else:
             _require(offset == size == 0, f"activation {name!r} has data")
-            _check_quantization(tensor, quantized=tensor.dtype == np.int8)
+            has_scale = scale != 0 or np.signbit(scale) or zero_point != 0
+            _check_quantization(tensor, quantized=tensor.dtype == np.int8 and has_scale)
             _check_dims(tensor, first=0, elements_max=fmt.TENSOR_ELEMENTS_MAX)
             tensors.append(tensor)
     _require(end == len(constants), f"the constants section has {len(constants)} bytes, the tensors use {end}")
@@ -261,8 +270,10 @@ def _read_tensors(rows: list[tuple[Any, ...]], names: Iterator[str], constants: 
 
 
 def _check_dims(tensor: Tensor, *, first: int, elements_max: int) -> None:
-    """Dim 0 >= first, the others in 1..DIM_MAX; an activation's batch does not count towards its elements."""
-    elements = 1 if first == 0 else tensor.dims[0]
+    """Dim 0 >= first, the others in 1..DIM_MAX; a batch does not count towards the elements."""
+    if not tensor.dims:
+        return
+    elements = 1 if tensor.scale or tensor.dims[0] == 0 else tensor.dims[0]
     _require(first <= tensor.dims[0] <= fmt.DIM_MAX, f"tensor {tensor.name!r} has dims {tensor.dims}")
     for dim in tensor.dims[1:]:
         _require(1 <= dim <= fmt.DIM_MAX, f"tensor {tensor.name!r} has dims {tensor.dims}")
@@ -293,6 +304,8 @@ def _with_data(tensor: Tensor, constants: bytes, end: int, offset: int, size: in
         f"constant {name!r} ends at {offset + size}, the section has {len(constants)} bytes",
     )
     _require(not any(constants[end:offset]), f"the gap before constant {name!r} is not zero")
+    if tensor.dtype == np.bool_:
+        _require(max(constants[offset : offset + size]) <= 1, f"constant {name!r} has a truth value that is not 0 or 1")
     data = np.frombuffer(constants[offset : offset + size], dtype=tensor.dtype.newbyteorder("<"))
     return dataclasses.replace(tensor, data=data.reshape(tensor.dims))
 

@@ -54,9 +54,7 @@ def describe(artifact: Artifact) -> dict[str, Any]:
 
 
 def _arena_bytes(artifact: Artifact) -> int:
-    session = _core.Session(artifact.to_bytes(), 1, "ref")
-    session.bind(artifact.graph.tensors[artifact.graph.inputs[0]].dims[0] or 1)
-    return session.arena_bytes
+    return _core.Session(artifact.to_bytes(), 1, "ref").arena_bytes  # bound to the declared batch, or to 1
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def encode(graph: Graph) -> model.Graph:
             _short(node.name, f"{node.op}_{number}"),
             tuple(index[name] for name in node.inputs),
             tuple(index[name] for name in node.outputs),
-            tuple(int(node.attributes[name]) for name in BY_NAME[node.op].attributes),
+            tuple(int(node.attributes[name]) for name in BY_NAME[node.op].attributes or ()),
         )
         for number, node in enumerate(graph.nodes)
     ]

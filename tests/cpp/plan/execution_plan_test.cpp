@@ -46,9 +46,7 @@ void check_by_map(const Loaded& loaded, const ExecutionPlan& plan) {
     REQUIRE(offset + bytes <= plan.arena_bytes);
     for (std::int64_t i = offset; i < offset + bytes; ++i) visit(owner[static_cast<std::size_t>(i)]);
   };
-  const auto bytes_of = [&](std::uint32_t tensor) {
-    return plan.batch * sample_bytes_of(model.tensors[tensor].dtype, model.tensors[tensor].dims);
-  };
+  const auto bytes_of = [&](std::uint32_t tensor) { return *tensor_bytes_of(model.tensors[tensor], plan.batch); };
   const auto write = [&](std::uint32_t tensor) {
     each_byte(plan.tensor_block[tensor], bytes_of(tensor), [&](std::int64_t& who) { who = tensor; });
   };
