@@ -150,8 +150,27 @@ def test_image_numpy(benchmark: Any) -> None:
 
 @pytest.mark.benchmark(group="discrete Laplace noise, scale 33")
 def test_noise_edgeml(benchmark: Any) -> None:
-    draws = _core.seeded_discrete_laplace
-    measure(benchmark, "noise: edgeml, exact, seeded", DRAWS, "draws", lambda: draws(5, SCALE, 1, DRAWS))
+    def draw() -> np.ndarray:
+        return _core.noise_draws("discrete_laplace", SCALE, 1, count=DRAWS)
+
+    measure(benchmark, "noise: edgeml, exact", DRAWS, "draws", draw)
+
+
+@pytest.mark.benchmark(group="discrete Laplace noise, scale 33")
+def test_noise_edgeml_constant_time(benchmark: Any) -> None:
+    def draw() -> np.ndarray:
+        return _core.noise_draws("discrete_laplace", SCALE, 1, sampler="constant_time", count=DRAWS)
+
+    measure(benchmark, "noise: edgeml, constant time", DRAWS, "draws", draw)
+
+
+@pytest.mark.benchmark(group="discrete Gaussian noise, sigma 33")
+@pytest.mark.parametrize("sampler", ["exact", "constant_time"])
+def test_gaussian_noise_edgeml(benchmark: Any, sampler: str) -> None:
+    def draw() -> np.ndarray:
+        return _core.noise_draws("discrete_gaussian", SCALE * SCALE, 1, sampler=sampler, count=DRAWS)
+
+    measure(benchmark, f"Gaussian noise: edgeml, {sampler}", DRAWS, "draws", draw)
 
 
 @pytest.mark.benchmark(group="discrete Laplace noise, scale 33")

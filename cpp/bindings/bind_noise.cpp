@@ -2,10 +2,16 @@
 // Python face of noise/: RawCounts, ReleasedCounts and the one way between them.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <string>
 
 #include "bindings.h"
+#include "noise/discrete_gaussian.h"
 #include "noise/discrete_laplace.h"
 #include "noise/release.h"
+#include "noise/table_sampler.h"
 
 namespace edgeml {
 namespace {
@@ -16,10 +22,17 @@ py::array_t<std::int64_t> to_array(std::span<const std::int64_t> values) {
   return py::array_t<std::int64_t>(static_cast<py::ssize_t>(values.size()), values.data());
 }
 
-ReleasedCounts release_or_raise(const RawCounts& raw, std::uint64_t numerator, std::uint64_t denominator) {
+Sampler sampler_from_name(const std::string& name) {
+  if (name == "exact") return Sampler::exact;
+  if (name == "constant_time") return Sampler::constant_time;
+  raise("UsageError", "sampler '" + name + "' is neither 'exact' nor 'constant_time'");
+}
+
+ReleasedCounts release_or_raise(const RawCounts& raw, std::uint64_t numerator, std::uint64_t denominator,
+                                const std::string& sampler) {
   SystemByteSource source;
   std::optional<ReleasedCounts> released;
-  const ReleaseStatus status = release(raw, {numerator, denominator}, source, released);
+  const ReleaseStatus status = release(raw, {numerator, denominator}, sampler_from_name(sampler), source, released);
   if (released) return *std::move(released);
   switch (status) {
     case ReleaseStatus::bad_scale:
@@ -32,6 +45,61 @@ ReleasedCounts release_or_raise(const RawCounts& raw, std::uint64_t numerator, s
       break;
   }
   raise("DeviceError", "release: a count with its noise does not fit into 64 bits; take a shorter window");
+}
+
+bool is_allowed(NoiseScale scale) {
+  const auto allowed = [](std::uint64_t part) { return part >= 1 && part <= kNoiseScaleMax; };
+  return allowed(scale.numerator) && allowed(scale.denominator);
+}
+
+TableSampler table_sampler(const std::string& distribution, std::uint64_t numerator, std::uint64_t denominator) {
+  if (distribution == "discrete_laplace" && is_allowed(NoiseScale{numerator, denominator})) {
+    return TableSampler::discrete_laplace({numerator, denominator});
+  }
+  if (distribution == "discrete_gaussian" && is_allowed(NoiseVariance{numerator, denominator})) {
+    if (auto sampler = TableSampler::discrete_gaussian({numerator, denominator})) return *std::move(sampler);
+  }
+  throw py::value_error("no tables for " + distribution + " of this parameter");
+}
+
+void draw_exactly(const std::string& distribution, std::uint64_t numerator, std::uint64_t denominator,
+                  ByteSource& source, std::span<std::int64_t> draws) {
+  const bool is_laplace = distribution == "discrete_laplace" && is_allowed(NoiseScale{numerator, denominator});
+  const bool is_gaussian = distribution == "discrete_gaussian" && is_allowed(NoiseVariance{numerator, denominator});
+  if (!is_laplace && !is_gaussian) throw py::value_error("no " + distribution + " of this parameter");
+  for (std::int64_t& z : draws) {
+    const std::optional<std::int64_t> draw = is_laplace ? discrete_laplace({numerator, denominator}, source)
+                                                        : discrete_gaussian({numerator, denominator}, source);
+    if (!draw) throw py::value_error("a draw outside its range");
+    z = *draw;
+  }
+}
+
+// seed: None draws from the system.
+py::array_t<std::int64_t> noise_draws(const std::string& distribution, std::uint64_t numerator,
+                                      std::uint64_t denominator, const std::string& sampler,
+                                      std::optional<std::uint64_t> seed, py::ssize_t count) {
+  py::array_t<std::int64_t> array(count);
+  const std::span draws(array.mutable_data(), static_cast<std::size_t>(count));
+  SystemByteSource system;
+  SeededByteSource seeded(seed.value_or(0));
+  ByteSource& source = seed ? static_cast<ByteSource&>(seeded) : system;
+  if (sampler_from_name(sampler) == Sampler::exact) {
+    draw_exactly(distribution, numerator, denominator, source, draws);
+  } else {
+    table_sampler(distribution, numerator, denominator).draw(draws, source);
+  }
+  return array;
+}
+
+py::tuple noise_tables(const std::string& distribution, std::uint64_t numerator, std::uint64_t denominator) {
+  const TableSampler sampler = table_sampler(distribution, numerator, denominator);
+  py::list tables;
+  for (const TableSampler::Table& table : sampler.tables()) {
+    const std::span last(table.last.data(), static_cast<std::size_t>(table.outcomes - 1));
+    tables.append(py::make_tuple(to_array(last), table.weight, table.is_signed));
+  }
+  return py::make_tuple(tables, sampler.variation_bound());
 }
 
 }  // namespace
@@ -55,7 +123,8 @@ void bind_noise(py::module_& module) {
           "(numerator, denominator) of the scale t of the noise.");
 
   module.def(
-      "release", &release_or_raise, py::arg("raw"), py::arg("numerator"), py::arg("denominator"), py::pos_only(),
+      "release", &release_or_raise, py::arg("raw"), py::arg("numerator"), py::arg("denominator"),
+      py::arg("sampler") = "exact", py::pos_only(),
       "Add discrete Laplace noise of scale numerator / denominator, from the system's CSPRNG, to every count.\n\n"
       "Devices call edgeml.privacy.release, which charges the budget first.");
   module.def(
@@ -64,19 +133,13 @@ void bind_noise(py::module_& module) {
       "Exact counts as an int64 array, without noise. For the converter alone: the counts of calibration data are the\n"
       "public reference that the schema carries. Counts of what a device has seen leave through release().");
   module.def(
-      "seeded_discrete_laplace",
-      [](std::uint64_t seed, std::uint64_t numerator, std::uint64_t denominator, py::ssize_t count) {
-        SeededByteSource source(seed);
-        py::array_t<std::int64_t> draws(count);
-        for (std::int64_t& z : std::span(draws.mutable_data(), static_cast<std::size_t>(count))) {
-          const std::optional<std::int64_t> draw = discrete_laplace({numerator, denominator}, source);
-          if (!draw) throw py::value_error("noise scale outside its range");
-          z = *draw;
-        }
-        return draws;
-      },
-      py::arg("seed"), py::arg("numerator"), py::arg("denominator"), py::arg("count"), py::pos_only(),
-      "The same draws for the same seed on every machine. For tests and benchmarks: a release is never seeded.");
+      "noise_draws", &noise_draws, py::arg("distribution"), py::arg("numerator"), py::arg("denominator"), py::kw_only(),
+      py::arg("sampler") = "exact", py::arg("seed") = py::none(), py::arg("count"),
+      "Bare draws of \"discrete_laplace\" (t) or \"discrete_gaussian\" (sigma^2). For tests and benchmarks: with a\n"
+      "seed the same draws on every machine; a release is never seeded.");
+  module.def(
+      "noise_tables", &noise_tables, py::arg("distribution"), py::arg("numerator"), py::arg("denominator"),
+      "([(last words, weight, is signed) of each digit], variation bound in 2^-65) of the constant-time sampler.");
 }
 
 }  // namespace edgeml

@@ -15,6 +15,7 @@ class Observer;
 class RawCounts;
 class ReleasedCounts;
 enum class ReleaseStatus;
+enum class Sampler;
 
 // A discrete Laplace scale t = numerator / denominator.
 struct NoiseScale {
@@ -22,8 +23,14 @@ struct NoiseScale {
   std::uint64_t denominator = 1;
 };
 
+// A discrete Gaussian's sigma^2 = numerator / denominator.
+struct NoiseVariance {
+  std::uint64_t numerator = 1;
+  std::uint64_t denominator = 1;
+};
+
 std::span<const std::int64_t> reference_counts(const RawCounts& raw) noexcept;
-ReleaseStatus release(const RawCounts& raw, NoiseScale scale, ByteSource& source,
+ReleaseStatus release(const RawCounts& raw, NoiseScale scale, Sampler sampler, ByteSource& source,
                       std::optional<ReleasedCounts>& released);
 
 // Exact counts. They can only be released (noise/release.h) or, where the data are public, read as reference counts.
@@ -31,7 +38,7 @@ class RawCounts {
  private:
   friend class Observer;
   friend std::span<const std::int64_t> reference_counts(const RawCounts& raw) noexcept;
-  friend ReleaseStatus release(const RawCounts& raw, NoiseScale scale, ByteSource& source,
+  friend ReleaseStatus release(const RawCounts& raw, NoiseScale scale, Sampler sampler, ByteSource& source,
                                std::optional<ReleasedCounts>& released);
 
   explicit RawCounts(std::vector<std::int64_t> values) : values_(std::move(values)) {}
@@ -45,7 +52,7 @@ class ReleasedCounts {
   NoiseScale noise_scale() const noexcept { return noise_scale_; }
 
  private:
-  friend ReleaseStatus release(const RawCounts& raw, NoiseScale scale, ByteSource& source,
+  friend ReleaseStatus release(const RawCounts& raw, NoiseScale scale, Sampler sampler, ByteSource& source,
                                std::optional<ReleasedCounts>& released);
 
   ReleasedCounts(std::vector<std::int64_t> values, NoiseScale scale)

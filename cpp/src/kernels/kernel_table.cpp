@@ -34,6 +34,9 @@ template struct KernelRows<X8LutFn>;
 template struct KernelRows<F32QS8QuantizeFn>;
 template struct KernelRows<QS8F32DequantizeFn>;
 template struct KernelRows<QS8SoftmaxFn>;
+template struct KernelRows<F32EdgeCountsFn>;
+template struct KernelRows<S64RankFn>;
+template struct KernelRows<X8HistogramFn>;
 
 KernelTable choose_kernels(const CpuFeatures& features, Isa best) {
   std::vector<Isa> isas;
@@ -41,11 +44,20 @@ KernelTable choose_kernels(const CpuFeatures& features, Isa best) {
     if (static_cast<int>(isa) >= static_cast<int>(best)) isas.push_back(isa);
   }
   return {
-      choose_row<QS8GemmFn>(isas),    choose_row<QS8DwconvFn>(isas),      choose_row<QS8VaddFn>(isas),
-      choose_row<QS8RescaleFn>(isas), choose_row<QS8AvgpoolFn>(isas),     choose_row<X8MaxpoolFn>(isas),
-      choose_row<X8LutFn>(isas),      choose_row<F32QS8QuantizeFn>(isas), choose_row<QS8F32DequantizeFn>(isas),
-      choose_row<QS8SoftmaxFn>(isas),
+      choose_row<QS8GemmFn>(isas),     choose_row<QS8DwconvFn>(isas),      choose_row<QS8VaddFn>(isas),
+      choose_row<QS8RescaleFn>(isas),  choose_row<QS8AvgpoolFn>(isas),     choose_row<X8MaxpoolFn>(isas),
+      choose_row<X8LutFn>(isas),       choose_row<F32QS8QuantizeFn>(isas), choose_row<QS8F32DequantizeFn>(isas),
+      choose_row<QS8SoftmaxFn>(isas),  choose_row<F32EdgeCountsFn>(isas),  choose_row<S64RankFn>(isas),
+      choose_row<X8HistogramFn>(isas),
   };
+}
+
+const KernelTable& machine_kernels() noexcept {
+  static const KernelTable kTable = [] {
+    const CpuFeatures features = detect_cpu_features();
+    return choose_kernels(features, isas_of(features).front());
+  }();
+  return kTable;
 }
 
 }  // namespace edgeml::kernels

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "cpu/cpu_features.h"
+#include "kernels/f32_edge_counts/f32_edge_counts.h"
 #include "kernels/f32_qs8_quantize/f32_qs8_quantize.h"
 #include "kernels/qs8_avgpool/qs8_avgpool.h"
 #include "kernels/qs8_dwconv/qs8_dwconv.h"
@@ -14,6 +15,8 @@
 #include "kernels/qs8_rescale/qs8_rescale.h"
 #include "kernels/qs8_softmax/qs8_softmax.h"
 #include "kernels/qs8_vadd/qs8_vadd.h"
+#include "kernels/s64_rank/s64_rank.h"
+#include "kernels/x8_histogram/x8_histogram.h"
 #include "kernels/x8_lut/x8_lut.h"
 #include "kernels/x8_maxpool/x8_maxpool.h"
 
@@ -58,9 +61,15 @@ struct KernelTable {
   KernelRow<F32QS8QuantizeFn> f32_qs8_quantize;
   KernelRow<QS8F32DequantizeFn> qs8_f32_dequantize;
   KernelRow<QS8SoftmaxFn> qs8_softmax;
+  KernelRow<F32EdgeCountsFn> f32_edge_counts;
+  KernelRow<S64RankFn> s64_rank;
+  KernelRow<X8HistogramFn> x8_histogram;
 };
 
 // The table for a machine with these features when `best` is the most preferred level allowed.
 KernelTable choose_kernels(const CpuFeatures& features, Isa best);
+
+// The best rows of this machine, chosen once: for what counts and draws noise, which belongs to no session.
+const KernelTable& machine_kernels() noexcept;
 
 }  // namespace edgeml::kernels

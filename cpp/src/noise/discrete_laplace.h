@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exact discrete Laplace noise: Pr[z] = (1 - a) / (1 + a) * a^|z| with a = exp(-1 / t), t = numerator / denominator.
 //
-// Canonne, Kamath, Steinke, "The Discrete Gaussian for Differential Privacy" (2020), Algorithms 1 and 2. Only uniform
-// integers are drawn and compared: no floating point, so no probability is rounded. Proof:
-// python/edgeml/privacy/mechanisms.md.
+// Canonne, Kamath, Steinke, "The Discrete Gaussian for Differential Privacy" (2020), Algorithms 1 and 2. Proof:
+// python/edgeml/privacy/discrete_laplace.md.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +15,6 @@ namespace edgeml {
 
 // Largest numerator and denominator: products with the number of steps below stay inside 63 bits.
 inline constexpr std::uint64_t kNoiseScaleMax = std::uint64_t{1} << 40;
-
-// Uniform in [0, n), n >= 1: Lemire's multiplication with rejection, exact.
-std::uint64_t uniform_below(std::uint64_t n, ByteSource& source) noexcept;
-
-// True with probability exp(-numerator / denominator), 0 <= numerator <= denominator (Algorithm 1).
-bool bernoulli_exp(std::uint64_t numerator, std::uint64_t denominator, ByteSource& source) noexcept;
 
 // One draw (Algorithm 2). Nothing if the source has failed, or if the magnitude passes 2^62, which has a probability
 // below exp(-2^22) at every allowed scale. 1 <= numerator, denominator <= kNoiseScaleMax.

@@ -16,8 +16,11 @@ enum class ReleaseStatus {
   overflow,    // a count with its noise does not fit into 64 bits
 };
 
+// How the noise is drawn: exactly, or in constant time and within variation_bound() (table_sampler.h) of exactly.
+enum class Sampler { exact, constant_time };
+
 // Adds independent discrete Laplace noise to every count. `released` is set if and only if the status is `done`.
-ReleaseStatus release(const RawCounts& raw, NoiseScale scale, ByteSource& source,
+ReleaseStatus release(const RawCounts& raw, NoiseScale scale, Sampler sampler, ByteSource& source,
                       std::optional<ReleasedCounts>& released);
 
 }  // namespace edgeml

@@ -3,12 +3,13 @@
 
 #include <algorithm>
 
+#include "kernels/kernel_table.h"
+
 namespace edgeml {
 namespace {
 
-constexpr std::int64_t kBlock = 256;      // values: keys and slots stay in the first cache
+constexpr std::int64_t kBlock = 1024;     // strided values that are gathered before they are counted
 constexpr std::size_t kComparedMax = 64;  // up to here comparing with every edge, by vectors, beats searching
-constexpr std::size_t kHistograms = 4;    // so that equal values in a row do not wait for each other's store
 
 }  // namespace
 
@@ -19,32 +20,27 @@ void BinEdges::count(const float* values, std::int64_t count, std::int64_t strid
     for (std::int64_t n = 0; n < count; ++n) ++counts[slot(values[n * stride])];
     return;
   }
-  while (count > 0) {
-    const std::int64_t block = std::min(count, kBlock);
+  const kernels::F32EdgeCountsFn edge_counts = kernels::machine_kernels().f32_edge_counts.fn;
+  const auto padded = static_cast<std::int64_t>((edges + 3) / 4 * 4);
+  std::int64_t at_least[kComparedMax] = {};
+  std::int64_t nans = 0;
+  if (stride == 1) {
+    edge_counts({values, count, keys_.data(), padded, at_least, &nans});
+  } else {
     float taken[kBlock];
-    std::int32_t keys[kBlock];
-    std::int32_t slots[kBlock];
-    for (std::int64_t n = 0; n < block; ++n) taken[n] = values[n * stride];
-    for (std::int64_t n = block; n < kBlock; ++n) taken[n] = 0;
-    for (std::int64_t n = 0; n < kBlock; ++n) keys[n] = float_key(taken[n]);
-    for (std::int64_t n = 0; n < kBlock; ++n) slots[n] = 1;
-    for (std::size_t e = 0; e < edges; ++e) {
-      const std::int32_t edge = keys_[e];
-      for (std::int64_t n = 0; n < kBlock; ++n) slots[n] += static_cast<std::int32_t>(edge <= keys[n]);
+    for (std::int64_t begin = 0; begin < count; begin += kBlock) {
+      const std::int64_t block = std::min(count - begin, kBlock);
+      for (std::int64_t n = 0; n < block; ++n) taken[n] = values[(begin + n) * stride];
+      edge_counts({taken, block, keys_.data(), padded, at_least, &nans});
     }
-    for (std::int64_t n = 0; n < kBlock; ++n) slots[n] = is_nan(taken[n]) ? 0 : slots[n];
-    std::int32_t histograms[kHistograms][kComparedMax + 2] = {};
-    std::int64_t n = 0;
-    for (; n + static_cast<std::int64_t>(kHistograms) <= block; n += kHistograms) {
-      for (std::size_t h = 0; h < kHistograms; ++h) ++histograms[h][slots[n + static_cast<std::int64_t>(h)]];
-    }
-    for (; n < block; ++n) ++histograms[0][slots[n]];
-    for (std::size_t s = 0; s < edges + 2; ++s) {
-      for (const auto& histogram : histograms) counts[s] += histogram[s];
-    }
-    values += block * stride;
-    count -= block;
   }
+  std::int64_t above = count - nans;
+  counts[0] += nans;
+  for (std::size_t e = 0; e < edges; ++e) {
+    counts[1 + e] += above - at_least[e];
+    above = at_least[e];
+  }
+  counts[1 + edges] += above;
 }
 
 }  // namespace edgeml

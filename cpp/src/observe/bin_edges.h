@@ -32,11 +32,11 @@ class BinEdges {
  public:
   // At least 2 edges, finite, strictly ascending.
   explicit BinEdges(std::span<const float> edges) : bins_(static_cast<int>(edges.size()) - 1) {
-    keys_.reserve(std::bit_ceil(edges.size() + 1) - 1);
+    keys_.reserve(std::bit_ceil(edges.size() + 1));
     for (const float edge : edges) keys_.push_back(float_key(edge));
     keys_.back() += 1;
-    // One less than a power of two: every search takes the same steps. No value reaches the padding.
-    keys_.resize(std::bit_ceil(edges.size() + 1) - 1, std::numeric_limits<std::int32_t>::max());
+    // A power of two: every search takes the same steps, and kernels find whole groups. No value reaches the padding.
+    keys_.resize(std::bit_ceil(edges.size() + 1), std::numeric_limits<std::int32_t>::max());
   }
 
   int bin_count() const noexcept { return bins_; }
@@ -45,7 +45,7 @@ class BinEdges {
   int slot(float value) const noexcept {
     const std::int32_t key = float_key(value);
     const std::int32_t* base = keys_.data();
-    for (std::size_t step = (keys_.size() + 1) / 2; step != 0; step /= 2) {
+    for (std::size_t step = keys_.size() / 2; step != 0; step /= 2) {
       // A mask: compilers turn a conditional into a jump, which is mispredicted every other time.
       base += step & (std::size_t{0} - static_cast<std::size_t>(base[step - 1] <= key));
     }

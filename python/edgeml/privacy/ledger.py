@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from edgeml.errors import BudgetSpentError, UsageError
+from edgeml.privacy.accounting import micro_rho_of_epsilon
 from edgeml.privacy.budget import MICRO, PrivacyBudget
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class DaySpent:
     budget_micro: int  # as it was configured at the last release
     releases: int
     burnt: int  # releases that were reserved and never stored
+    rho_micro: int  # of all of them together, zCDP (accounting.py)
 
     @property
     def left_micro(self) -> int:
@@ -144,8 +146,16 @@ def read_days(path: Path) -> list[DaySpent]:
             "SELECT day, sum(epsilon_micro), count(*), count(*) - count(seq), budget_micro, max(id)"
             " FROM ledger GROUP BY day ORDER BY day"
         ).fetchall()
+        by_price = connection.execute(
+            "SELECT day, epsilon_micro, count(*) FROM ledger GROUP BY day, epsilon_micro"
+        ).fetchall()
+    rho: dict[int, int] = {}
+    for day, epsilon_micro, count in by_price:
+        rho[day] = rho.get(day, 0) + count * micro_rho_of_epsilon(epsilon_micro)
     return [
-        DaySpent(day=day, spent_micro=spent, releases=count, burnt=burnt, budget_micro=budget)
+        DaySpent(
+            day=day, spent_micro=spent, releases=count, burnt=burnt, budget_micro=budget, rho_micro=rho.get(day, 0)
+        )
         for day, spent, count, burnt, budget, _ in rows
     ]
 

@@ -17,15 +17,18 @@ def noise_scale(*, sensitivity: int, epsilon: Fraction) -> Fraction:
     return Fraction(sensitivity) / epsilon
 
 
-def release(raw: _core.RawCounts, *, reservation: Reservation, sensitivity: int) -> _core.ReleasedCounts:
+def release(
+    raw: _core.RawCounts, *, reservation: Reservation, sensitivity: int, sampler: str = "exact"
+) -> _core.ReleasedCounts:
     """Turn raw counts into released ones: the only way, and only with budget that is charged already.
 
     `sensitivity` is the number of features of the schema: what one sample can change, in L1.
+    `sampler`: "exact", or "constant_time" at a delta below 2^-50 (mechanisms.md, section 5).
 
     Raises:
-        UsageError: the reservation is used already.
+        UsageError: the reservation is used already, or there is no such sampler.
         DeviceError: no random bytes, or a count that overflows with its noise.
     """
     reservation.use()
     scale = noise_scale(sensitivity=sensitivity, epsilon=reservation.epsilon)
-    return _core.release(raw, scale.numerator, scale.denominator)
+    return _core.release(raw, scale.numerator, scale.denominator, sampler)

@@ -19,7 +19,7 @@ static_assert(!std::is_convertible_v<RawCounts, ReleasedCounts>);
 
 class BrokenByteSource final : public ByteSource {
  protected:
-  bool fill(std::span<std::uint8_t>) noexcept override { return false; }
+  bool seed(ChaChaKey&) noexcept override { return false; }
 };
 
 RawCounts latency_counts(std::int64_t samples) {
@@ -32,7 +32,7 @@ RawCounts latency_counts(std::int64_t samples) {
 TEST_CASE("the noise of a release is the sampler's") {
   SeededByteSource source(9);
   std::optional<ReleasedCounts> released;
-  REQUIRE(release(latency_counts(1000), {5, 2}, source, released) == ReleaseStatus::done);
+  REQUIRE(release(latency_counts(1000), {5, 2}, Sampler::exact, source, released) == ReleaseStatus::done);
   SeededByteSource again(9);
   std::vector<std::int64_t> expected = {0, 0, 1000, 0};
   for (std::int64_t& value : expected) value += discrete_laplace({5, 2}, again).value();
@@ -47,24 +47,26 @@ TEST_CASE("system randomness differs from release to release") {
   const RawCounts raw = latency_counts(1);
   SystemByteSource one;
   SystemByteSource two;
-  REQUIRE(release(raw, {1U << 30, 1}, one, first) == ReleaseStatus::done);
-  REQUIRE(release(raw, {1U << 30, 1}, two, second) == ReleaseStatus::done);
+  REQUIRE(release(raw, {1U << 30, 1}, Sampler::exact, one, first) == ReleaseStatus::done);
+  REQUIRE(release(raw, {1U << 30, 1}, Sampler::exact, two, second) == ReleaseStatus::done);
   CHECK_FALSE(std::equal(first->values().begin(), first->values().end(), second->values().begin()));
 }
 
 TEST_CASE("no random bytes, a scale outside its range, a count at the end of its range: no release") {
   std::optional<ReleasedCounts> released;
   BrokenByteSource broken;
-  CHECK(release(latency_counts(1), {1, 1}, broken, released) == ReleaseStatus::no_entropy);
+  CHECK(release(latency_counts(1), {1, 1}, Sampler::exact, broken, released) == ReleaseStatus::no_entropy);
   SystemByteSource source;
   for (const NoiseScale scale :
        {NoiseScale{0, 1}, NoiseScale{1, 0}, NoiseScale{kNoiseScaleMax + 1, 1}, NoiseScale{1, kNoiseScaleMax + 1}}) {
-    CHECK(release(latency_counts(1), scale, source, released) == ReleaseStatus::bad_scale);
+    CHECK(release(latency_counts(1), scale, Sampler::exact, source, released) == ReleaseStatus::bad_scale);
   }
   CHECK_FALSE(released.has_value());
   int overflows = 0;
   for (int i = 0; i < 100; ++i) {
-    overflows += release(latency_counts(INT64_MAX), {1000, 1}, source, released) == ReleaseStatus::overflow ? 1 : 0;
+    overflows +=
+        release(latency_counts(INT64_MAX), {1000, 1}, Sampler::exact, source, released) == ReleaseStatus::overflow ? 1
+                                                                                                                   : 0;
   }
   CHECK(overflows > 10);
   CHECK(overflows < 90);

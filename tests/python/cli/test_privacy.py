@@ -36,6 +36,8 @@ def test_shows_days_while_the_device_runs(tmp_path: Path, capsys: pytest.Capture
                 "epsilon_budget": 2.5,
                 "releases": 2,
                 "burnt": 2,
+                "epsilon_together": 1.0,
+                "delta": 1e-9,
             },
             {
                 "day": "2024-10-05",
@@ -44,10 +46,12 @@ def test_shows_days_while_the_device_runs(tmp_path: Path, capsys: pytest.Capture
                 "epsilon_budget": 2.5,
                 "releases": 1,
                 "burnt": 1,
+                "epsilon_together": 0.5,
+                "delta": 1e-9,
             },
         ]
         assert main(["privacy", "show", str(tmp_path)]) == 0
-        assert capsys.readouterr().out.splitlines()[1].split() == ["2024-10-04", "1", "1.5", "2", "2"]
+        assert capsys.readouterr().out.splitlines()[1].split() == ["2024-10-04", "1", "1.5", "2", "2", "1"]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a database, " * 500])
@@ -61,3 +65,21 @@ def test_one_sentence_for_what_is_no_state_directory(
     assert captured.out == ""
     assert len(captured.err.splitlines()) == 1
     assert str(tmp_path) in captured.err
+
+
+def test_a_plan_that_sees_and_one_that_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    question = ["privacy", "plan", "--devices", "1000", "--events-per-day", "200", "--shift-sd", "0.05"]
+    assert main([*question, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["can_see"]
+    assert main([*question, "--unit", "device-day"]) == 1
+    said = capsys.readouterr().out
+    assert len(said.splitlines()) == 1
+    assert "cannot see" in said
+    assert main([*question, "--secure-sum"]) == 2
+
+
+@pytest.mark.parametrize("sampler", ["exact", "constant_time"])
+def test_an_audit_passes(sampler: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["privacy", "audit", "--sampler", sampler, "--releases", "10000", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert 0.5 < found["epsilon_lower_bound"] <= found["epsilon_claimed"] == 1.0

@@ -68,8 +68,8 @@ def test_days_are_listed_with_what_was_burnt(file: DurableFile) -> None:
         Ledger.settle(connection, kept, 7)
     ledger.reserve(NOON + DAY_S)
     assert read_days(file.path) == [
-        DaySpent(day=20_000, spent_micro=2_000_000, budget_micro=3_000_000, releases=2, burnt=1),
-        DaySpent(day=20_001, spent_micro=1_000_000, budget_micro=3_000_000, releases=1, burnt=1),
+        DaySpent(day=20_000, spent_micro=2_000_000, budget_micro=3_000_000, releases=2, burnt=1, rho_micro=1_000_000),
+        DaySpent(day=20_001, spent_micro=1_000_000, budget_micro=3_000_000, releases=1, burnt=1, rho_micro=500_000),
     ]
 
 

@@ -51,9 +51,23 @@ def test_released_noise_has_the_scale_of_the_budget(epsilon: Fraction) -> None:
 
 
 def test_a_million_seeded_draws() -> None:
-    draws = _core.seeded_discrete_laplace(11, 34, 3, 1_000_000)
+    draws = _core.noise_draws("discrete_laplace", 34, 3, seed=11, count=1_000_000)
     assert p_value(draws, Fraction(34, 3)) > 1e-4
     assert p_value(draws, Fraction(34, 3) * Fraction(98, 100)) < 1e-12
+
+
+def test_the_constant_time_sampler_has_the_same_distribution() -> None:
+    raw = raw_window(1000)
+    exact = _core.reference_counts(raw)
+    noise = np.concatenate(
+        [
+            release(raw, reservation=reservation(Fraction(1)), sensitivity=2, sampler="constant_time").counts - exact
+            for _ in range(3000)
+        ]
+    )
+    assert p_value(noise, Fraction(2)) > 1e-9  # random: fails once in 10^9 runs
+    with pytest.raises(UsageError, match="sampler"):
+        release(raw, reservation=reservation(Fraction(1)), sensitivity=2, sampler="fast")
 
 
 def test_released_counts_carry_their_scale() -> None:
