@@ -2,7 +2,7 @@
 // Exact discrete Laplace noise: Pr[z] = (1 - a) / (1 + a) * a^|z| with a = exp(-1 / t), t = numerator / denominator.
 //
 // Canonne, Kamath, Steinke, "The Discrete Gaussian for Differential Privacy" (2020), Algorithms 1 and 2. Proof:
-// python/edgeml/privacy/discrete_laplace.md.
+// python/edgeml/privacy/mechanisms.md.
 #pragma once
 
 #include <cstdint>

@@ -23,7 +23,7 @@ def release(
     """Turn raw counts into released ones: the only way, and only with budget that is charged already.
 
     `sensitivity` is the number of features of the schema: what one sample can change, in L1.
-    `sampler`: "exact", or "constant_time" at a delta below 2^-50 (mechanisms.md, section 5).
+    `sampler`: "exact", or "constant_time" at the delta of mechanisms.md, section 5.
 
     Raises:
         UsageError: the reservation is used already, or there is no such sampler.
