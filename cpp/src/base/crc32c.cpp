@@ -30,7 +30,7 @@ constexpr Tables make_tables() {
 constexpr Tables kTables = make_tables();
 
 #if defined(__x86_64__)
-__attribute__((target("sse4.2"))) std::uint32_t crc32c_sse42(std::span<const std::byte> bytes) noexcept {
+__attribute__((target("sse4.2,crc32"))) std::uint32_t crc32c_sse42(std::span<const std::byte> bytes) noexcept {
   std::uint64_t crc = 0xffffffffU;
   std::size_t i = 0;
   for (; i + 8 <= bytes.size(); i += 8) {

@@ -3,6 +3,7 @@
 // multiple of 4, taps outermost, so that depth word g is tap g / C4, channels 4*(g % C4)...
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 

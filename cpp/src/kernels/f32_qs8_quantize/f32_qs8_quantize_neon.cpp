@@ -2,6 +2,7 @@
 // f32_qs8_quantize_neon: 4 pixels of 4 channels at a time, transposed into 4 words. Contract: f32_qs8_quantize.h.
 #include <arm_neon.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 

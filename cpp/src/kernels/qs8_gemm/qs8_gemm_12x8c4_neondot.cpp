@@ -9,6 +9,7 @@
 // stand.
 #include <arm_neon.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -74,6 +75,12 @@ void store_words(const QS8GemmArgs& args, act_t* out, int8x16_t words, std::int3
   }
 }
 
+// In Clang the intrinsic is a macro that a pack cannot be expanded in.
+template <int kLane>
+inline int32x4_t dot_lane(int32x4_t sum, int8x16_t w, int8x16_t x) {
+  return vdotq_laneq_s32(sum, w, x, kLane);
+}
+
 // 4*sizeof...(V) pixels starting at `begin`, the channels of one panel. P enumerates the pixels, V the registers of
 // them.
 template <bool kAdjacent, std::size_t... P, std::size_t... V>
@@ -90,8 +97,8 @@ void tile(const QS8GemmArgs& args, const Pixels& pixels, std::int32_t begin, std
     const int8x16_t x[] = {load_pixels<kAdjacent, V>(pixels, offset)...};
     const int8x16_t w0 = vld1q_s8(w);
     const int8x16_t w1 = vld1q_s8(w + 16);
-    ((sum0[P] = vdotq_laneq_s32(sum0[P], w0, x[P / 4], P % 4)), ...);
-    ((sum1[P] = vdotq_laneq_s32(sum1[P], w1, x[P / 4], P % 4)), ...);
+    ((sum0[P] = dot_lane<P % 4>(sum0[P], w0, x[P / 4])), ...);
+    ((sum1[P] = dot_lane<P % 4>(sum1[P], w1, x[P / 4])), ...);
   }
   const float* multiplier = args.multiplier + std::int64_t{panel} * kChannels;
   const OutputRangeNeon range = broadcast(args.range);

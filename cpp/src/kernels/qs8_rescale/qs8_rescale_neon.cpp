@@ -2,6 +2,7 @@
 // qs8_rescale_neon: 16 values at a time. Contract: qs8_rescale.h.
 #include <arm_neon.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 

@@ -2,6 +2,7 @@
 // qs8_vadd_neon: 16 values at a time. Contract: qs8_vadd.h.
 #include <arm_neon.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 

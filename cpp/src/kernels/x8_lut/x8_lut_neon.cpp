@@ -2,6 +2,7 @@
 // x8_lut_neon: the table in 16 registers, four tbl of 64 entries for 16 values. Contract: x8_lut.h.
 #include <arm_neon.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
