@@ -21,7 +21,7 @@ from edgeml.privacy.accounting import DELTA_SHOWN, epsilon_of_rho
 from edgeml.privacy.budget import MICRO, parse_epsilon
 from edgeml.privacy.ledger import DaySpent, read_days
 from edgeml.privacy.plan import FALSE_ALARMS, POWER_WANTED, UNITS, Fleet, plan
-from edgeml.telemetry.spool import SPOOL_FILE
+from edgeml.telemetry.state_directory import SPOOL_FILE
 
 if TYPE_CHECKING:
     import argparse

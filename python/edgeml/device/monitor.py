@@ -91,7 +91,7 @@ class Monitor:
             device: name at the fleet, 1 to 64 of `a-z A-Z 0-9 . _ -`.
             tenant: the fleet's name for whose device it is, of the same characters.
             broker: `mqtt://host[:port]`; it need not be there.
-            budget: what a day and a release may cost; default: 8 a day, 1 a release.
+            budget: what a day and a release may cost; default: 1 a release, 300 a day (288 windows of 5 minutes, and restarts).
             window_s: seconds of a window, at least 0.1.
             clock: unix seconds; for tests.
             publisher: when to send again and when to call again.
@@ -120,6 +120,7 @@ class Monitor:
         self._window_start = clock()
         self._told_day: dict[str, int] = {}  # event -> day that it was told of
         self._observe_failed = False
+        self._holds_counts = False  # something was counted since the last release
         self._closing = threading.Event()
         self._model_id = session.model_id  # may fail, so it comes before anything that would have to be closed again
         self._final_status: MonitorStatus | None = None
@@ -180,6 +181,7 @@ class Monitor:
         results = _as_float32(outputs, self._counted_outputs)
         with self._counting:
             self._observer.observe(inputs, results, latency_us)
+            self._holds_counts = True
 
     def release_window(self) -> bool:
         """End the window now, also an empty one: noise, spool, and a new window. `window_s` does it by itself.
@@ -229,8 +231,8 @@ class Monitor:
         if self._final_status is None:
             self._closing.set()
             self._windows.join()
-            if not self.release_window():
-                self._tell_dropped()
+            if not self.release_window() and self._holds_counts:
+                self._store_ahead()
             with self._releasing:
                 self._publisher.stop(flush_timeout_s)
                 self._final_status = self.status()
@@ -257,10 +259,20 @@ class Monitor:
             except Exception:
                 _log.exception("window not released, its counts are kept")
 
-    def _release(self, now: float) -> None:
-        reservation = self._spool.ledger.reserve(now)
+    def _store_ahead(self) -> None:
+        """Keep the last window where today has no budget for it: a later day pays, and it is sent on that day."""
+        try:
+            with self._releasing:
+                self._release(self._clock(), ahead=True)
+        except (DeviceError, sqlite3.Error) as error:
+            _log.warning("%s", error)
+            self._tell_dropped()
+
+    def _release(self, now: float, *, ahead: bool = False) -> None:
+        reservation = self._spool.ledger.reserve(now, ahead=ahead)
         with self._counting:
             raw = self._observer.take()
+            held, self._holds_counts = self._holds_counts, False
         try:
             released = release(raw, reservation=reservation, sensitivity=len(self._schema.features))
             span = WindowSpan(
@@ -273,6 +285,7 @@ class Monitor:
         except BaseException:
             with self._counting:
                 self._observer.put_back(raw)
+                self._holds_counts |= held
             raise
         self._window_start = now
 

@@ -58,7 +58,7 @@ def audit(epsilon: Fraction, *, sampler: str = "exact", releases: int = RELEASES
     windows = {False: _window(schema, _SAMPLES), True: _window(schema, _SAMPLES + 1)}
 
     def mechanism(neighbour: bool) -> NDArray[np.int64]:
-        paid = Reservation(id=1, day=0, epsilon=epsilon, epsilon_micro=1)
+        paid = Reservation(id=1, day=0, epsilon=epsilon, epsilon_micro=1, entry_hash=bytes(32))
         return release(windows[neighbour], reservation=paid, sensitivity=FEATURES, sampler=sampler).counts
 
     return audit_mechanism(mechanism, epsilon=epsilon, releases=releases)

@@ -59,12 +59,12 @@ def _gone_windows(connection: sa.Connection) -> dict[tuple[int, bytes], int]:
     )
     query = (
         sa.select(t.epoch.c.device_id, t.epoch.c.epoch, t.epoch.c.contiguous_upto, t.epoch.c.spool_from)
-        .add_columns(sa.func.count(t.window.c.id).label("stored_between"))
+        .add_columns(sa.func.coalesce(sa.func.sum(t.window.c.merged), 0).label("stored_between"))
         .join_from(t.epoch, t.window, between, isouter=True)
         .where(t.epoch.c.spool_from - 1 > t.epoch.c.contiguous_upto)
         .group_by(t.epoch.c.id, t.epoch.c.device_id, t.epoch.c.epoch, t.epoch.c.contiguous_upto, t.epoch.c.spool_from)
     )
     return {
-        (row.device_id, row.epoch): row.spool_from - 1 - row.contiguous_upto - row.stored_between
+        (row.device_id, row.epoch): row.spool_from - 1 - row.contiguous_upto - int(row.stored_between)
         for row in connection.execute(query)
     }

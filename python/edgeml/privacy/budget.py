@@ -51,7 +51,7 @@ class PrivacyBudget:
         UsageError: a value is a float or out of range, or a release costs more than the day has.
     """
 
-    epsilon: Epsilon = "8"
+    epsilon: Epsilon = "300"
     per: str = "day"
     per_release: Epsilon = "1"
 

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUSY_TIMEOUT_S: Final = 5.0
+PAGE_BYTES: Final = 1024  # a transaction writes whole pages to the log: small ones spare the flash
 CACHE_KIB: Final = 256
-WAL_PAGES_MAX: Final = 64  # before the log is folded back: keeps it small on flash
+WAL_PAGES_MAX: Final = 128  # before the log is folded back: keeps it small on flash
 
 
 class DurableFile:
@@ -29,6 +30,7 @@ class DurableFile:
         )
         try:
             for pragma in (
+                f"page_size={PAGE_BYTES}",
                 "journal_mode=WAL",
                 "synchronous=FULL",
                 f"cache_size=-{CACHE_KIB}",
@@ -63,7 +65,7 @@ class DurableFile:
         self._connection.set_trace_callback(callback)
 
     def used_bytes(self) -> int:
-        """Bytes of the pages that hold something."""
+        """Bytes of the pages that hold something; inside a transaction, as it would leave them."""
         with self._lock:
             pages, free, size = (
                 self._connection.execute(f"PRAGMA {what}").fetchone()[0]

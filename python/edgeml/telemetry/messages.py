@@ -32,6 +32,7 @@ TEXT_CHARACTERS_MAX: Final = 4096
 class Window:
     """Released counts of one time span.
 
+    With `merged` above 1 it is the sum of the windows seq - merged + 1 up to seq, which were added on the device.
     `start` and `end` are unix seconds. `packed_counts` are zigzag varints, one a slot (`counts` unpacks them). The
     noise of every slot is the sum of `merged` independent discrete Laplace draws of scale `noise_scale`.
     """
@@ -56,11 +57,16 @@ class Window:
             raise WireError("noise scale must be a fraction")
         check_uint(self.noise_scale.numerator, "numerator of the noise scale", least=1)
         check_uint(self.noise_scale.denominator, "denominator of the noise scale", least=1)
-        check_uint(self.merged, "windows merged", least=1)
+        check_uint(self.merged, "windows merged", least=1, most=self.seq)
         check_uint(self.epsilon_micro, "epsilon of a release", least=1)
         if not isinstance(self.packed_counts, bytes):
             raise WireError("counts must be a byte string")
         self.counts.setflags(write=False)
+
+    @property
+    def first_seq(self) -> int:
+        """The first of the windows in it."""
+        return self.seq - self.merged + 1
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:

@@ -8,20 +8,20 @@ reason. What is stored is sent as it is, however often: noise is never drawn aga
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import logging
 import os
 import secrets
 import sqlite3
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from edgeml.errors import DeviceError, WireError
-from edgeml.privacy.durable_file import DurableFile
-from edgeml.privacy.ledger import LEDGER_TABLES, Ledger, Reservation
+from edgeml.privacy.ledger import Ledger, Reservation
+from edgeml.telemetry.coarsening import coarsen
 from edgeml.telemetry.messages import ID_BYTES, WINDOWS_OF_REPORT_MAX, Ack, Event, Report, Window
+from edgeml.telemetry.spool_tables import SPOOL_TABLES, WINDOW_COLUMNS, insert_window, read_window
+from edgeml.telemetry.state_directory import SPOOL_FILE, lock_directory, open_sound_file, set_aside
 from edgeml.telemetry.varint import pack_counts
 
 if TYPE_CHECKING:
@@ -29,39 +29,12 @@ if TYPE_CHECKING:
 
     from edgeml._core import ReleasedCounts
     from edgeml.privacy import PrivacyBudget
+    from edgeml.privacy.durable_file import DurableFile
 
-SPOOL_FILE: Final = "spool.sqlite3"
-LOCK_FILE: Final = "lock"
 SPOOL_BYTES_MAX: Final = 8 << 20
+COARSENING_SHARE: Final = 32  # a pass of coarsening makes room for 1/32 of the spool
 EVENTS_MAX: Final = 256  # waiting for the broker; the oldest go first
 REPORT_BYTES_TARGET: Final = 128 << 10  # of counts in one report: well below MESSAGE_BYTES_MAX
-
-_TABLES: Final = (
-    *LEDGER_TABLES,
-    "CREATE TABLE IF NOT EXISTS spool (epoch BLOB NOT NULL CHECK (length(epoch) = 8)) STRICT",
-    """CREATE TABLE IF NOT EXISTS window (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        model_id BLOB NOT NULL,
-        schema_id BLOB NOT NULL,
-        start INTEGER NOT NULL,
-        "end" INTEGER NOT NULL,
-        packed_counts BLOB NOT NULL,
-        noise_numerator INTEGER NOT NULL,
-        noise_denominator INTEGER NOT NULL,
-        merged INTEGER NOT NULL,
-        epsilon_micro INTEGER NOT NULL
-    ) STRICT""",
-    "CREATE TABLE IF NOT EXISTS given_up (seq INTEGER PRIMARY KEY) STRICT",  # damaged rows; the fleet never gets them
-    """CREATE TABLE IF NOT EXISTS event (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        kind TEXT NOT NULL,
-        time INTEGER NOT NULL,
-        detail TEXT NOT NULL
-    ) STRICT""",
-)
-_WINDOW_COLUMNS: Final = (
-    'seq, model_id, schema_id, start, "end", packed_counts, noise_numerator, noise_denominator, merged, epsilon_micro'
-)
 
 _log = logging.getLogger(__name__)
 
@@ -88,9 +61,13 @@ class Spool:
         self.directory = directory
         self._bytes_max = bytes_max
         self._opened_at = now
-        self._lock_fd = _lock_directory(directory)
+        self._is_stuck = False  # full, and nothing left to coarsen
+        self._lock_fd = lock_directory(directory)
         try:
-            self._file, damage = _open_file(directory / SPOOL_FILE, now)
+            self._file, damage = open_sound_file(directory / SPOOL_FILE, now)
+            if self._is_begun() and not Ledger(self._file, budget).is_sound():
+                self._file.close()
+                self._file, damage = set_aside(directory / SPOOL_FILE, now)
             self.ledger = Ledger(self._file, budget)
             self.epoch = self._begin(damage, now)
         except sqlite3.Error as error:
@@ -105,16 +82,20 @@ class Spool:
         """The file, for the ledger's readers and for fault injection."""
         return self._file
 
+    def _is_begun(self) -> bool:
+        return bool(self._file.read("SELECT name FROM sqlite_schema WHERE name = 'spool'"))
+
     def _begin(self, damage: str, now: float) -> bytes:
+        if self._is_begun():
+            return bytes(self._file.read("SELECT epoch FROM spool")[0][0])
         with self._file.transaction() as connection:
-            for table in _TABLES:
+            for table in SPOOL_TABLES:
                 connection.execute(table)
-            if row := connection.execute("SELECT epoch FROM spool").fetchone():
-                return bytes(row[0])
             epoch = secrets.token_bytes(ID_BYTES)
-            connection.execute("INSERT INTO spool (epoch) VALUES (?)", (epoch,))
+            connection.execute("INSERT INTO spool (epoch, produced, sent_upto) VALUES (?, 0, 0)", (epoch,))
+            Ledger.begin_chain(connection, epoch)
             if damage:
-                self.ledger.burn_day(connection, now)
+                self.ledger.burn_day(connection, self.ledger.day_of(now), now)
                 detail = f"{damage}; a new epoch begins, the budget of the day counts as spent"
                 _insert_event(connection, "spool_recovered", now, detail)
         return epoch
@@ -122,67 +103,100 @@ class Spool:
     def store(self, released: ReleasedCounts, *, reservation: Reservation, span: WindowSpan) -> int:
         """Store a released window and settle its reservation, in one transaction; gives its seq. Durable on return.
 
+        Where the spool is full, older windows are added together in the same transaction.
+
         Raises:
             DeviceError: the disk is full or fails; nothing is stored, the reservation stays spent.
         """
-        row = (
-            *(span.model_id, span.schema_id, int(span.start), int(span.end), pack_counts(released.counts)),
-            *(*released.noise_scale, 1, reservation.epsilon_micro),
-        )
         try:
             with self._file.transaction() as connection:
-                statement = f"INSERT INTO window ({_WINDOW_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-                seq = int(connection.execute(statement, row).lastrowid or 0)
-                Ledger.settle(connection, reservation, seq)
+                self._make_room(connection, span.end)
+                seq = self.produced() + 1
+                window = Window(
+                    seq=seq,
+                    model_id=span.model_id,
+                    schema_id=span.schema_id,
+                    start=int(span.start),
+                    end=int(span.end),
+                    packed_counts=pack_counts(released.counts),
+                    noise_scale=Fraction(*released.noise_scale),
+                    epsilon_micro=reservation.epsilon_micro,
+                )
+                insert_window(connection, window, reservation.day)
+                connection.execute("UPDATE spool SET produced = ?", (seq,))
+                if not Ledger.settle(connection, reservation, seq):
+                    raise DeviceError(f"spool {self.directory}: window not stored: the ledger lacks its reservation")
         except sqlite3.Error as error:
             raise DeviceError(f"spool {self.directory}: window not stored: {error}") from error
         return seq
 
+    def _make_room(self, connection: sqlite3.Connection, now: float) -> None:
+        sent_upto = connection.execute("SELECT sent_upto FROM spool").fetchone()[0]
+        while self._file.used_bytes() >= self._bytes_max:
+            done = coarsen(connection, free_bytes=self._bytes_max // COARSENING_SHARE, sent_upto=sent_upto)
+            if done is None:
+                self._is_stuck = True
+                return
+            detail = f"the spool is full: {done.windows} windows were added together into {done.rows}; no count is lost"
+            _insert_event(connection, "coarsened", now, detail)
+
     def produced(self) -> int:
         """Give the highest seq so far, 0 if none."""
-        rows = self._file.read("SELECT seq FROM sqlite_sequence WHERE name = 'window'")
-        return int(rows[0][0]) if rows else 0
+        return int(self._file.read("SELECT produced FROM spool")[0][0])
 
     def spool_from(self) -> int:
         """Give the lowest seq still here, produced + 1 if none."""
-        lowest = self._file.read("SELECT min(seq) FROM window")[0][0]
-        return self.produced() + 1 if lowest is None else int(lowest)
+        lowest = self._file.read("SELECT seq - merged + 1 FROM window ORDER BY seq LIMIT 1")
+        return max(1, int(lowest[0][0])) if lowest else self.produced() + 1
 
-    def windows(self, after: int, limit: int = WINDOWS_OF_REPORT_MAX) -> tuple[Window, ...]:
-        """Windows above seq `after`, lowest first, as many as one report takes."""
+    def windows(
+        self, after: int, limit: int = WINDOWS_OF_REPORT_MAX, *, upto_day: int | None = None
+    ) -> tuple[Window, ...]:
+        """Windows above seq `after`, lowest first, as many as one report takes.
+
+        `upto_day`: only up to the first that a later day pays for.
+        """
         rows = self._file.read(
-            f"SELECT {_WINDOW_COLUMNS} FROM window WHERE seq > ? ORDER BY seq LIMIT ?",  # noqa: S608 - constant
+            f"SELECT {WINDOW_COLUMNS}, checksum FROM window WHERE seq > ? ORDER BY seq LIMIT ?",  # noqa: S608 - constant
             (after, limit),
         )
         taken: list[Window] = []
         room = REPORT_BYTES_TARGET
         for row in rows:
             try:
-                window = _window_of(row)
+                window, day = read_window(row)
             except (WireError, ZeroDivisionError, TypeError) as error:  # the medium has changed a bit of it
                 self._remove_damaged(row[0], error)
                 continue
             room -= len(window.packed_counts)
-            if taken and room < 0:
+            if (taken and room < 0) or (upto_day is not None and day > upto_day):
                 break
             taken.append(window)
         return tuple(taken)
 
     def _remove_damaged(self, seq: int, error: Exception) -> None:
-        """Give up a window that can never be sent; the fleet's books show it as unaccounted, which it is."""
+        """Give up windows that can never be sent; the fleet's books show them as unaccounted, which they are."""
         _log.error("window %d is damaged and given up: %s", seq, error)
         with self._file.transaction() as connection:
             connection.execute("DELETE FROM window WHERE seq = ?", (seq,))
-            connection.execute("INSERT OR IGNORE INTO given_up VALUES (?)", (seq,))
-            _insert_event(
-                connection, "window_damaged", self._opened_at, f"window {seq} could not be read from the spool"
-            )
+            before = connection.execute("SELECT max(seq) FROM window WHERE seq < ?", (seq,)).fetchone()[0]
+            merged = range(seq if before is None else before + 1, seq + 1)  # what `merged` says cannot be trusted
+            connection.executemany("INSERT OR IGNORE INTO given_up VALUES (?)", ((one,) for one in merged))
+            detail = f"window {seq} could not be read from the spool"
+            _insert_event(connection, "window_damaged", self._opened_at, detail)
 
     def report(self, after: int, now: float) -> Report | None:
-        """Build the next report with windows above seq `after`; None if there are none."""
-        windows = self.windows(after)
+        """Build the next report with windows above seq `after`; None if there are none to send.
+
+        Its windows are never coarsened from now on, in this process or a later one: the fleet may have them.
+        """
+        windows = self.windows(after, upto_day=self.ledger.day_of(now))
         if not windows:
             return None
+        upto = windows[-1].seq
+        if upto > self._file.read("SELECT sent_upto FROM spool")[0][0]:
+            with self._file.transaction() as connection:
+                connection.execute("UPDATE spool SET sent_upto = ?", (upto,))
         return Report(
             epoch=self.epoch,
             produced=self.produced(),
@@ -200,18 +214,29 @@ class Spool:
         if ack.contiguous_upto > self.produced():
             _log.warning("ack up to %d ignored: only %d windows were made", ack.contiguous_upto, self.produced())
             return 0
+        self._is_stuck = False
         with self._file.transaction() as connection:
-            given_up = {seq for (seq,) in connection.execute("SELECT seq FROM given_up")}
-            upto = ack.contiguous_upto
-            if given_up:  # the fleet waits for them without end: what it has behind them can go
-                passed = given_up.union(ack.holes)
-                while upto + 1 in passed:
-                    upto += 1
+            upto = self._passed(connection, ack)
             return connection.execute("DELETE FROM window WHERE seq <= ?", (upto,)).rowcount
 
+    @staticmethod
+    def _passed(connection: sqlite3.Connection, ack: Ack) -> int:
+        """How far the device can go: the fleet waits for windows that were given up without end."""
+        upto = ack.contiguous_upto
+        given_up = {seq for (seq,) in connection.execute("SELECT seq FROM given_up WHERE seq > ?", (upto,))}
+        if given_up:
+            stored = {
+                seq - merged: seq
+                for seq, merged in connection.execute("SELECT seq, merged FROM window WHERE seq > ?", (upto,))
+                if seq in ack.holes
+            }
+            while upto + 1 in given_up or upto in stored:
+                upto = stored.get(upto, upto + 1)
+        return upto
+
     def is_full(self) -> bool:
-        """Whether no further window should be released until some are acknowledged."""
-        return self._file.used_bytes() >= self._bytes_max
+        """Whether no further window should be released until some are acknowledged: full, and nothing left to coarsen."""
+        return self._is_stuck and self._file.used_bytes() >= self._bytes_max
 
     def add_event(self, kind: str, now: float, detail: str) -> None:
         """Keep an event for the fleet until the broker has it."""
@@ -234,69 +259,6 @@ class Spool:
         os.close(self._lock_fd)
 
 
-def _window_of(row: tuple[Any, ...]) -> Window:
-    seq, model_id, schema_id, start, end, packed_counts, numerator, denominator, merged, epsilon_micro = row
-    return Window(
-        seq=seq,
-        model_id=model_id,
-        schema_id=schema_id,
-        start=start,
-        end=end,
-        packed_counts=packed_counts,
-        noise_scale=Fraction(numerator, denominator),
-        merged=merged,
-        epsilon_micro=epsilon_micro,
-    )
-
-
 def _insert_event(connection: sqlite3.Connection, kind: str, now: float, detail: str) -> None:
     connection.execute("INSERT INTO event (kind, time, detail) VALUES (?, ?, ?)", (kind, int(now), detail))
     connection.execute("DELETE FROM event WHERE id <= (SELECT max(id) FROM event) - ?", (EVENTS_MAX,))
-
-
-def _lock_directory(directory: Path) -> int:
-    """Make the directory and take its lock, which the kernel frees when the process ends, however it ends."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise DeviceError(f"state directory {directory}: {error.strerror}; choose one that can be written") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise DeviceError(
-            f"state directory {directory} is in use by another process; each device needs its own"
-        ) from error
-    return descriptor
-
-
-def _open_file(path: Path, now: float) -> tuple[DurableFile, str]:
-    """Open a sound file; a damaged one is moved aside with its log. Gives the file and the damage, "" if none."""
-    existed = path.exists()
-    try:
-        file = DurableFile(path)
-        try:
-            if file.read("PRAGMA quick_check(1)") == [("ok",)]:
-                is_empty = not file.read("SELECT name FROM sqlite_schema WHERE name = 'spool'")
-                return file, "the file was empty" if existed and is_empty else ""
-        except sqlite3.Error:
-            file.close()
-            raise
-        file.close()
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):  # not damage: disk full, no permission, locked
-            raise
-    aside = _free_name(path, now)
-    _log.warning("%s is damaged; it is kept as %s", path, aside.name)
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    return DurableFile(path), f"damaged file kept as {aside.name}"
-
-
-def _free_name(path: Path, now: float) -> Path:
-    stamp = f"{path.name}.damaged-{int(now)}"
-    names = (path.with_name(stamp if number == 0 else f"{stamp}-{number}") for number in range(1000))
-    return next(name for name in names if not name.exists())

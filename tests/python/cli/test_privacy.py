@@ -12,7 +12,8 @@ import pytest
 from edgeml.cli.main import main
 from edgeml.privacy import PrivacyBudget
 from edgeml.privacy.ledger import DAY_S
-from edgeml.telemetry.spool import SPOOL_FILE, Spool
+from edgeml.telemetry.spool import Spool
+from edgeml.telemetry.state_directory import SPOOL_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path

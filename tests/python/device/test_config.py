@@ -25,7 +25,7 @@ def load(folder: Path, text: str | bytes) -> object:
 def test_the_example_is_valid() -> None:
     config = load_config(REPOSITORY / "docs" / "howto" / "device.toml")
     assert config.device == "camera-7"
-    assert config.budget == PrivacyBudget(epsilon="288", per_release="1")
+    assert config.budget == PrivacyBudget(epsilon="300", per_release="1")
     assert config.input == InputConfig(npz=REPOSITORY / "docs" / "howto" / "inputs", period_s=1.0)
 
 

@@ -17,7 +17,8 @@ import pytest
 
 from edgeml.privacy import PrivacyBudget
 from edgeml.privacy.ledger import read_days
-from edgeml.telemetry.spool import SPOOL_FILE, Spool
+from edgeml.telemetry.spool import Spool
+from edgeml.telemetry.state_directory import SPOOL_FILE
 from support.acking_fleet import AckingFleet, wait_for
 from support.monitored_artifact import INPUT, monitored_artifact
 from support.mosquitto import Mosquitto, free_port, mosquitto

@@ -19,7 +19,8 @@ from edgeml.privacy import PrivacyBudget
 from edgeml.privacy.ledger import DAY_S, read_days
 from edgeml.telemetry.messages import Event, Window
 from edgeml.telemetry.publisher import PublisherOptions
-from edgeml.telemetry.spool import SPOOL_FILE, Spool
+from edgeml.telemetry.spool import Spool
+from edgeml.telemetry.state_directory import SPOOL_FILE
 from support.acking_fleet import AckingFleet, wait_for
 from support.mosquitto import Mosquitto, free_port, mosquitto
 from support.numpy_session import NumpySession, NumpySpec, two_class_schema
@@ -131,13 +132,17 @@ def test_a_spent_budget_keeps_the_counts_for_tomorrow(tmp_path: Path) -> None:
     assert [day.spent_micro for day in read_days(tmp_path / SPOOL_FILE)] == [100_000_000, 100_000_000]
 
 
-def test_closing_with_the_budget_spent_says_what_is_lost(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_closing_with_the_budget_spent_keeps_the_last_window_for_tomorrow(tmp_path: Path) -> None:
     with monitor_of(tmp_path, budget=NO_NOISE) as monitor:
         assert monitor.release_window()
         monitor.run(None, x_of(0.1))
-    assert "cannot be released" in caplog.text
     with closing(Spool(tmp_path, budget=NO_NOISE, now=NOON)) as spool:
-        assert [event.kind for _, event in spool.events()] == ["budget_spent", "window_dropped"]
+        assert [event.kind for _, event in spool.events()] == ["budget_spent"]
+        assert spool.windows(0)[1].counts[:5].tolist() == [0, 0, 1, 0, 0]
+        report = spool.report(0, NOON)
+        assert report is not None
+        assert [window.seq for window in report.windows] == [1], "today has no budget for the second"
+    assert [day.spent_micro for day in read_days(tmp_path / SPOOL_FILE)] == [900_000_000] * 2
 
 
 def test_a_restart_cannot_spend_twice(tmp_path: Path) -> None:
@@ -215,7 +220,10 @@ def test_reports_reach_a_fleet_and_are_deleted_on_its_ack(tmp_path: Path, broker
         wait_for(lambda: len(fleet.messages("evt")) >= 1, "event")
         kinds = [event.kind for event in fleet.messages("evt") if isinstance(event, Event)]
         assert kinds[0] == "budget_spent"
-    assert spooled(tmp_path / "state") == ()
+    (held,) = spooled(
+        tmp_path / "state"
+    )  # counted after the budget of the day was spent: tomorrow pays, tomorrow it goes
+    assert held.counts[:5].tolist() == [0, 0, 1, 0, 0]
 
 
 def test_nothing_raw_leaves(tmp_path: Path, broker: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:

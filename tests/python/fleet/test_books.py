@@ -53,6 +53,21 @@ def test_deleted_and_not_stored_is_unaccounted(tmp_path: Path) -> None:
     ]
 
 
+def test_a_coarsened_window_counts_as_the_windows_in_it(tmp_path: Path) -> None:
+    whole = window(6, COUNTS, b"schema-1", merged=4)
+    found = book_of(
+        tmp_path,
+        sent("a", EPOCHS[0], [1, 2], spool_from=1),
+        received("a", report(EPOCHS[0], [whole], produced=8, spool_from=3)),
+        received("a", report(EPOCHS[0], [whole], produced=8, spool_from=3)),
+        received("b", report(EPOCHS[0], [whole], produced=8, spool_from=7 - 4)),
+    )
+    assert found == [
+        Book(tenant="acme", device="a", produced=8, stored=6, waiting=2, unaccounted=0),
+        Book(tenant="acme", device="b", produced=8, stored=4, waiting=2, unaccounted=2),
+    ]
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stored=st.sets(st.integers(1, 30), min_size=1), data=st.data())
 def test_definition_of_the_wire(stored: set[int], data: st.DataObject, tmp_path_factory: object) -> None:

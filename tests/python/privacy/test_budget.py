@@ -42,7 +42,7 @@ def test_a_release_rounds_up_and_a_day_down() -> None:
         {"epsilon": "1.0000000001"},
         {"epsilon": "1/3", "per_release": "1/3"},
         {"per": "week"},
-        {"per_release": "9"},
+        {"per_release": "301"},
         {"per_release": 0.5},
         {"per_release": Fraction(0)},
     ],

@@ -11,7 +11,7 @@ import pytest
 from edgeml.errors import BudgetSpentError, UsageError
 from edgeml.privacy.budget import PrivacyBudget
 from edgeml.privacy.durable_file import DurableFile
-from edgeml.privacy.ledger import DAY_S, LEDGER_TABLES, DaySpent, Ledger, read_days
+from edgeml.privacy.ledger import DAY_S, LEDGER_TABLES, DaySpent, Head, Ledger, read_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,7 @@ def file(tmp_path: Path) -> Iterator[DurableFile]:
     with file.transaction() as connection:
         for table in LEDGER_TABLES:
             connection.execute(table)
+        Ledger.begin_chain(connection, bytes(8))
     yield file
     file.close()
 
@@ -83,6 +84,54 @@ def test_a_reservation_is_good_for_one_release(file: DurableFile) -> None:
 def test_a_transaction_that_fails_charges_nothing(file: DurableFile) -> None:
     ledger = Ledger(file, BUDGET)
     with contextlib.suppress(RuntimeError), file.transaction() as connection:
-        ledger.burn_day(connection, NOON)
+        ledger.burn_day(connection, NOON // DAY_S, NOON)
         raise RuntimeError
     assert ledger.spent_micro(NOON) == 0
+
+
+def test_the_chain_finds_a_changed_entry_and_tells_copies_apart(file: DurableFile) -> None:
+    ledger = Ledger(file, BUDGET)
+    for day in range(5):
+        ledger.reserve(NOON + day * DAY_S)
+    head = ledger.head()
+    assert head.entries == 5
+    assert ledger.is_sound()
+    assert ledger.has(head)
+    ledger.reserve(NOON + 5 * DAY_S)
+    assert ledger.has(head)
+    assert not ledger.has(Head(entries=5, hash=ledger.head().hash)), "a copy that went on by itself"
+    assert not ledger.has(Head(entries=7, hash=head.hash)), "a head that this ledger has not reached"
+    for change in ("epsilon_micro = 1", "day = day - 1", "time = 0", "id = id + 10"):
+        with contextlib.suppress(RuntimeError), file.transaction() as connection:
+            connection.execute(f"UPDATE ledger SET {change} WHERE id = 3")  # noqa: S608
+            assert not ledger.is_sound()
+            raise RuntimeError
+    assert ledger.is_sound()
+
+
+def test_a_day_ahead_pays_for_a_last_window(file: DurableFile) -> None:
+    ledger = Ledger(file, BUDGET)
+    days = [ledger.reserve(NOON, ahead=True).day for _ in range(7)]
+    assert days == [20_000] * 3 + [20_001] * 3 + [20_002]
+    assert ledger.day_of(NOON) == 20_000, "what is charged ahead does not move the day"
+    with pytest.raises(BudgetSpentError):
+        ledger.reserve(NOON + DAY_S)
+
+
+def test_old_entries_become_totals_and_the_chain_stays_sound(file: DurableFile) -> None:
+    ledger = Ledger(file, BUDGET)
+    for day in range(256):
+        ledger.reserve(NOON + day * DAY_S)
+    assert ledger.is_sound()
+    assert file.read("SELECT count(*) FROM ledger")[0][0] < 40
+    assert ledger.head().entries == 256
+    assert [day.day for day in read_days(file.path)] == list(range(20_000, 20_256))
+
+
+def test_a_new_chain_remembers_what_the_day_has_spent(file: DurableFile) -> None:
+    ledger = Ledger(file, BUDGET)
+    for _ in range(3):
+        ledger.reserve(NOON)
+    with file.transaction() as connection:
+        Ledger.begin_chain(connection, b"anotherE")
+    assert not ledger.can_reserve(NOON)

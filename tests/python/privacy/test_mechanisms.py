@@ -33,7 +33,7 @@ def p_value(draws: NDArray[np.int64], scale: Fraction) -> float:
 
 
 def reservation(epsilon: Fraction) -> Reservation:
-    return Reservation(id=1, day=1, epsilon=epsilon, epsilon_micro=1)
+    return Reservation(id=1, day=1, epsilon=epsilon, epsilon_micro=1, entry_hash=bytes(32))
 
 
 @pytest.mark.parametrize("epsilon", [Fraction(1), Fraction(1, 4), Fraction(7, 3)])

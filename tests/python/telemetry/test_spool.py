@@ -9,16 +9,21 @@ import signal
 import sqlite3
 import sys
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from edgeml.errors import BudgetSpentError, DeviceError
 from edgeml.privacy import PrivacyBudget, release
 from edgeml.privacy.ledger import DAY_S, read_days
 from edgeml.telemetry import codec
+from edgeml.telemetry.coarsening import coarsen
 from edgeml.telemetry.messages import MESSAGE_BYTES_MAX, Ack
-from edgeml.telemetry.spool import EVENTS_MAX, SPOOL_FILE, Spool, WindowSpan
+from edgeml.telemetry.spool import EVENTS_MAX, Spool, WindowSpan
+from edgeml.telemetry.spool_tables import insert_window
+from edgeml.telemetry.state_directory import SPOOL_FILE
 from support.counting import raw_window, small_schema
 
 if TYPE_CHECKING:
@@ -87,12 +92,11 @@ def test_a_report_of_large_windows_stays_below_the_limit(tmp_path: Path) -> None
     with closing(open_spool(tmp_path)) as spool:
         store(spool)
         with spool.file.transaction() as connection:
-            connection.execute("UPDATE window SET packed_counts = ?", (b"\x01" * 100_000,))
-            for _ in range(3):
-                connection.execute(
-                    'INSERT INTO window SELECT NULL, model_id, schema_id, start, "end", packed_counts, '
-                    "noise_numerator, noise_denominator, merged, epsilon_micro FROM window WHERE seq = 1"
-                )
+            first = spool.windows(0)[0]
+            connection.execute("DELETE FROM window")
+            for seq in range(1, 5):
+                insert_window(connection, replace(first, seq=seq, packed_counts=b"\x01" * 100_000), 0)
+            connection.execute("UPDATE spool SET produced = 4")
         report = spool.report(0, NOON)
         assert report is not None
         assert [window.seq for window in report.windows] == [1]
@@ -155,16 +159,24 @@ def test_a_full_spool_says_so_until_acknowledged(tmp_path: Path) -> None:
 def test_a_full_disk_stores_nothing_and_keeps_the_charge(tmp_path: Path) -> None:
     with closing(open_spool(tmp_path)) as spool:
         store(spool)
-        reservation = spool.ledger.reserve(NOON)
-        released = release(raw_window(), reservation=reservation, sensitivity=2)
-        spool.file.read("PRAGMA max_page_count=1")  # SQLite's way to have no room
-        span = WindowSpan(model_id=MODEL * 10_000, schema_id=small_schema().id, start=NOON, end=NOON)
+        reservations = [spool.ledger.reserve(NOON) for _ in range(60)]
+        spool.file.read("PRAGMA max_page_count=1")  # SQLite's way to have no room: no page more than there are
+        span = WindowSpan(model_id=MODEL, schema_id=small_schema().id, start=NOON, end=NOON)
+
+        def store_all() -> None:
+            for reservation in reservations:
+                spool.store(
+                    release(raw_window(), reservation=reservation, sensitivity=2), reservation=reservation, span=span
+                )
+
         with pytest.raises(DeviceError, match="full"):
-            spool.store(released, reservation=reservation, span=span)
-        assert spool.produced() == 1
+            store_all()
+        stored = spool.produced()
+        assert stored < 61
+        assert [window.seq for window in spool.windows(0)] == list(range(1, stored + 1))
         spool.file.read("PRAGMA max_page_count=1000000")
-        assert spool.ledger.spent_micro(NOON) == 2_000_000
-        assert store(spool) == 2
+        assert spool.ledger.spent_micro(NOON) == 61_000_000
+        assert store(spool) == stored + 1
 
 
 @pytest.mark.parametrize(
@@ -267,3 +279,72 @@ def test_the_trace_sees_the_statements_of_a_store(tmp_path: Path) -> None:
         assert sum(sql.startswith("COMMIT") for sql in seen) == 2
         assert len(seen) >= 8
     assert sqlite3.sqlite_version_info >= (3, 37)  # STRICT tables
+
+
+@pytest.mark.parametrize("sent", [0, 40])
+def test_a_full_spool_is_coarsened_on_disk_and_keeps_every_count(tmp_path: Path, sent: int) -> None:
+    """30 days would take minutes; the quota is small instead. What was sent stays as it was sent."""
+    budget = PrivacyBudget(epsilon="1000", per_release="1")
+    total = 0
+    with closing(open_spool(tmp_path, budget, bytes_max=96 << 10)) as spool:
+        for number in range(600):
+            now = NOON + 300 * number
+            reservation = spool.ledger.reserve(now)
+            released = release(raw_window(), reservation=reservation, sensitivity=2)
+            total = total + np.array(released.counts)
+            span = WindowSpan(model_id=MODEL, schema_id=small_schema().id, start=now - 300, end=now)
+            assert spool.store(released, reservation=reservation, span=span) == number + 1
+            if number + 1 == sent:
+                report = spool.report(0, now)
+        assert not spool.is_full()
+        assert "coarsened" in {event.kind for _, event in spool.events()}
+    with closing(open_spool(tmp_path, budget, bytes_max=96 << 10)) as spool:
+        windows, after = [], 0
+        while page := spool.windows(after):
+            windows += page
+            after = page[-1].seq
+        if sent:
+            assert report is not None
+            assert tuple(windows[:sent]) == report.windows
+    assert len(windows) < 600
+    assert sum(window.merged for window in windows) == 600
+    assert [window.first_seq for window in windows] == [1, *(window.seq + 1 for window in windows[:-1])]
+    assert windows[-1].seq == 600
+    assert np.array_equal(sum(window.counts for window in windows), total)
+
+
+def test_windows_of_different_schemas_are_never_added(tmp_path: Path) -> None:
+    with closing(open_spool(tmp_path)) as spool:
+        for _ in range(4):
+            store(spool)
+        with spool.file.transaction() as connection:
+            first = spool.windows(0)[0]
+            connection.execute("DELETE FROM window")
+            for seq in range(1, 5):
+                insert_window(connection, replace(first, seq=seq, schema_id=b"schema-%d" % (seq % 2)), 0)
+            assert coarsen(connection, free_bytes=1000, sent_upto=0) is None
+
+
+def test_a_ledger_that_was_changed_is_kept_aside(tmp_path: Path) -> None:
+    with closing(open_spool(tmp_path)) as spool:
+        store(spool)
+        epoch = spool.epoch
+        with spool.file.transaction() as connection:
+            connection.execute("UPDATE ledger SET epsilon_micro = 1")
+    with closing(open_spool(tmp_path)) as spool:
+        assert spool.epoch != epoch
+        assert not spool.ledger.can_reserve(NOON)
+
+
+def test_a_window_that_tomorrow_pays_for_waits_for_tomorrow(tmp_path: Path) -> None:
+    with closing(open_spool(tmp_path, PrivacyBudget(epsilon="1", per_release="1"))) as spool:
+        store(spool)
+        reservation = spool.ledger.reserve(NOON, ahead=True)
+        released = release(raw_window(), reservation=reservation, sensitivity=2)
+        span = WindowSpan(model_id=MODEL, schema_id=small_schema().id, start=NOON, end=NOON)
+        spool.store(released, reservation=reservation, span=span)
+        today, tomorrow = spool.report(0, NOON), spool.report(0, NOON + DAY_S)
+        assert today is not None
+        assert tomorrow is not None
+        assert [window.seq for window in today.windows] == [1]
+        assert [window.seq for window in tomorrow.windows] == [1, 2]

@@ -176,7 +176,7 @@ def _insert_reports(
                 "row": row.id,
                 "produced": max(row.produced, *(report.produced for _, report in items)),
                 "spool_from": max(row.spool_from, *(report.spool_from for _, report in items)),
-                "stored": row.stored + len(gained.get(row.id, [])),
+                "stored": row.stored + sum(merged for _, merged in gained.get(row.id, [])),
                 "contiguous_upto": contiguous_upto,
             }
         )
@@ -204,8 +204,8 @@ def _insert_windows(
     *,
     now_s: int,
     period_s: int,
-) -> dict[int, list[int]]:
-    """Insert what is not there yet and roll up exactly that; gives the seqs that each epoch row gained."""
+) -> dict[int, list[tuple[int, int]]]:
+    """Insert what is not there yet and roll up exactly that; gives what each epoch row gained: seq and windows merged."""
     offered: dict[tuple[int, int], tuple[int, Window, Counts]] = {}
     repeated = 0
     for (device_id, epoch), items in reports.items():
@@ -222,10 +222,10 @@ def _insert_windows(
     ]
     inserted = insert_new(connection, t.window, rows, t.window.c.epoch_id, t.window.c.seq)
     rollup = RollUp()
-    gained: dict[int, list[int]] = {}
+    gained: dict[int, list[tuple[int, int]]] = {}
     for row in inserted:
         device_id, window, counts = offered[row.epoch_id, row.seq]
-        gained.setdefault(row.epoch_id, []).append(row.seq)
+        gained.setdefault(row.epoch_id, []).append((row.seq, window.merged))
         if window.schema_id in known:
             rollup.add(_rollup_key(device_id, window, period_s), counts, merged=window.merged)
     rollup.write(connection)
@@ -262,15 +262,22 @@ def _window_row(epoch_id: int, device_id: int, window: Window, now_s: int) -> di
     }
 
 
-def _contiguous(connection: sa.Connection, row: sa.Row[Any], gained: Sequence[int]) -> tuple[int, tuple[int, ...]]:
-    """Highest seq up to which all windows of an epoch are stored, and the stored ones above it."""
+def _contiguous(
+    connection: sa.Connection, row: sa.Row[Any], gained: Sequence[tuple[int, int]]
+) -> tuple[int, tuple[int, ...]]:
+    """Highest seq up to which all windows of an epoch are stored, and the stored ones above it.
+
+    A window of `merged` ones covers seq - merged + 1 up to seq.
+    """
     upto: int = row.contiguous_upto
     if row.stored == upto:  # until this batch none were stored above
-        seqs: Sequence[int] = sorted(gained)[:SEQS_PER_ACK_MAX]
+        windows: Sequence[Any] = sorted(gained)[:SEQS_PER_ACK_MAX]
     else:
-        query = sa.select(t.window.c.seq).where(t.window.c.epoch_id == row.id, t.window.c.seq > upto)
-        seqs = connection.execute(query.order_by(t.window.c.seq).limit(SEQS_PER_ACK_MAX)).scalars().all()
+        query = sa.select(t.window.c.seq, t.window.c.merged)
+        query = query.where(t.window.c.epoch_id == row.id, t.window.c.seq > upto)
+        windows = connection.execute(query.order_by(t.window.c.seq).limit(SEQS_PER_ACK_MAX)).all()
     run = 0
-    while run < len(seqs) and seqs[run] == upto + 1 + run:
+    while run < len(windows) and windows[run][0] - windows[run][1] == upto:
+        upto = windows[run][0]
         run += 1
-    return upto + run, tuple(seqs[run:])
+    return upto, tuple(seq for seq, _ in windows[run:])

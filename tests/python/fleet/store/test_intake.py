@@ -148,7 +148,10 @@ def test_ack_tells_gaps(store: sa.Engine) -> None:
 def test_roll_up_is_the_sum_of_the_windows(store: sa.Engine) -> None:
     rng = np.random.default_rng(5)
     vectors = [normal_counts(SCHEMA, rng) for _ in range(30)]
-    windows = [window(i + 1, vector, SCHEMA.id, merged=1 + i % 2) for i, vector in enumerate(vectors)]
+    windows = [
+        window(2 * i + 2, vector, SCHEMA.id, start=NOON_S + 300 * i, merged=1 + i % 2)
+        for i, vector in enumerate(vectors)
+    ]
     feed(store, *(received("a", report(EPOCHS[0], windows[i : i + 7])) for i in range(0, 30, 4)))
     with reading(store) as connection:
         rows = connection.execute(sa.select(t.rollup).order_by(t.rollup.c.period_start_s)).all()
