@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prepare calibration and test inputs of the real models in ../shared as .npz files that edgeml takes.
 
-    python tools/prepare_assets.py FOLDER                 all nine models
+    python tools/prepare_assets.py FOLDER                 all twelve models
     python tools/prepare_assets.py FOLDER kws resnet8     models whose name has one of these words
 
 Writes FOLDER/MODEL.calib.npz (x) and FOLDER/MODEL.test.npz (x, and y where labels are known), x float32 as the model takes it.
@@ -51,6 +51,15 @@ def photo_224(data: Mapping[str, Array]) -> Array:
     return nchw((data["x256"][:, 16:240, 16:240].astype(np.float32) - 127.5) / 127.5)
 
 
+def photo_ultraface(data: Mapping[str, Array]) -> Array:
+    return nchw((data["lb320"][:, :240].astype(np.float32) - 127) / 128)
+
+
+def photo_fastestdet(data: Mapping[str, Array]) -> Array:
+    photos = data["lb320"][..., ::-1].astype(np.float32) / 255
+    return nchw(np.pad(photos, ((0, 0), (0, 32), (0, 32), (0, 0))))
+
+
 def nchw(x: Array) -> Array:
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2), dtype=np.float32)
 
@@ -75,6 +84,9 @@ ASSETS: Final = (
     Asset("mobilenetv1_025_128", "photos_a", "photos_a", photo_128, None),
     Asset("mobilenetv2_100_224", "photos_a", "photos_a", photo_224, None),
     Asset("adult_mlp", "adult_calib", "adult_test_a", as_is, "y"),
+    Asset("kwt1", "kwt_feat_calib", "kwt_feat_test_a", as_is, "y"),
+    Asset("fastestdet_352", "photos_a", "photos_a", photo_fastestdet, None),
+    Asset("ultraface_slim320", "photos_a", "photos_a", photo_ultraface, None),
 )
 
 

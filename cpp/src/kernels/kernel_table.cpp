@@ -37,6 +37,8 @@ template struct KernelRows<QS8SoftmaxFn>;
 template struct KernelRows<F32EdgeCountsFn>;
 template struct KernelRows<S64RankFn>;
 template struct KernelRows<X8HistogramFn>;
+template struct KernelRows<QS8VmulFn>;
+template struct KernelRows<QS8LayernormFn>;
 
 KernelTable choose_kernels(const CpuFeatures& features, Isa best) {
   std::vector<Isa> isas;
@@ -48,7 +50,7 @@ KernelTable choose_kernels(const CpuFeatures& features, Isa best) {
       choose_row<QS8RescaleFn>(isas),  choose_row<QS8AvgpoolFn>(isas),     choose_row<X8MaxpoolFn>(isas),
       choose_row<X8LutFn>(isas),       choose_row<F32QS8QuantizeFn>(isas), choose_row<QS8F32DequantizeFn>(isas),
       choose_row<QS8SoftmaxFn>(isas),  choose_row<F32EdgeCountsFn>(isas),  choose_row<S64RankFn>(isas),
-      choose_row<X8HistogramFn>(isas),
+      choose_row<X8HistogramFn>(isas), choose_row<QS8VmulFn>(isas),        choose_row<QS8LayernormFn>(isas),
   };
 }
 

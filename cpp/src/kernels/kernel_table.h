@@ -12,9 +12,11 @@
 #include "kernels/qs8_dwconv/qs8_dwconv.h"
 #include "kernels/qs8_f32_dequantize/qs8_f32_dequantize.h"
 #include "kernels/qs8_gemm/qs8_gemm.h"
+#include "kernels/qs8_layernorm/qs8_layernorm.h"
 #include "kernels/qs8_rescale/qs8_rescale.h"
 #include "kernels/qs8_softmax/qs8_softmax.h"
 #include "kernels/qs8_vadd/qs8_vadd.h"
+#include "kernels/qs8_vmul/qs8_vmul.h"
 #include "kernels/s64_rank/s64_rank.h"
 #include "kernels/x8_histogram/x8_histogram.h"
 #include "kernels/x8_lut/x8_lut.h"
@@ -64,6 +66,8 @@ struct KernelTable {
   KernelRow<F32EdgeCountsFn> f32_edge_counts;
   KernelRow<S64RankFn> s64_rank;
   KernelRow<X8HistogramFn> x8_histogram;
+  KernelRow<QS8VmulFn> qs8_vmul;
+  KernelRow<QS8LayernormFn> qs8_layernorm;
 };
 
 // The table for a machine with these features when `best` is the most preferred level allowed.

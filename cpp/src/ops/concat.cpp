@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// concat: activations of one scale and zero point side by side along an axis.
+// concat: activations of one scale and zero point, or of float32, side by side along an axis.
 #include <cstring>
 #include <vector>
 
@@ -69,17 +69,50 @@ class Concat final : public Operator {
   std::vector<Part> parts_;
 };
 
+// Dense float32: runs of the extents from the axis on, one of each part in turn.
+class ConcatF32 final : public Operator {
+ public:
+  explicit ConcatF32(const OperatorContext& context) : y_(context.node.outputs[0]) {
+    const Dims& y = context.output().dims;
+    for (std::int32_t axis = 1; axis < context.attribute(0); ++axis) rows_ *= y[axis];
+    for (std::size_t i = 0; i < context.node.inputs.size(); ++i) {
+      parts_.push_back({context.node.inputs[i], context.input(i).dims.elements_per_sample() / rows_});
+    }
+  }
+
+  void run(const Run& run) const noexcept override {
+    float* y = run.tensor<float>(y_);
+    for (std::int64_t row = 0; row < run.batch * rows_; ++row) {
+      for (const Part& part : parts_) {
+        const auto bytes = static_cast<std::size_t>(part.count) * sizeof(float);
+        std::memcpy(y, run.tensor<float>(part.tensor) + row * part.count, bytes);
+        y += part.count;
+      }
+    }
+  }
+
+ private:
+  struct Part {
+    std::uint32_t tensor;
+    std::int64_t count;  // elements of one run
+  };
+
+  std::uint32_t y_;
+  std::int64_t rows_ = 1;  // runs in a sample
+  std::vector<Part> parts_;
+};
+
 }  // namespace
 
 OperatorResult make_concat(const OperatorContext& context) {
   const Tensor& y = context.output();
-  EDGEML_RETURN_IF_ERROR(check_activation(context, y, DType::s8));
+  EDGEML_RETURN_IF_ERROR(check_activation(context, y, y.dtype == DType::f32 ? DType::f32 : DType::s8));
   EDGEML_RETURN_IF_ERROR(check_attribute_range(context, 0, 1, 1, y.dims.rank - 1));
   const std::int32_t axis = context.attribute(0);
   std::int64_t sum = 0;
   for (std::size_t i = 0; i < context.node.inputs.size(); ++i) {
     const Tensor& x = context.input(i);
-    EDGEML_RETURN_IF_ERROR(check_activation(context, x, DType::s8, y.dims.rank));
+    EDGEML_RETURN_IF_ERROR(check_activation(context, x, y.dtype, y.dims.rank));
     EDGEML_RETURN_IF_ERROR(check_same_quantization(context, x, y));
     Dims expected = y.dims;
     expected[axis] = x.dims[axis];
@@ -92,6 +125,7 @@ OperatorResult make_concat(const OperatorContext& context) {
     return fail(ErrorCode::shape_mismatch, where(context), ": the inputs have ", sum, " along axis ", axis,
                 ", the output has ", y.dims[axis]);
   }
+  if (y.dtype == DType::f32) return std::make_unique<ConcatF32>(context);
   return std::make_unique<Concat>(context);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// fully_connected: one qs8_gemm with the samples of the batch as pixels.
+// fully_connected: one qs8_gemm over the channels of each pixel; samples without pixels are the pixels of one product.
 #include <utility>
 #include <vector>
 
@@ -25,26 +25,30 @@ class FullyConnected final : public Operator {
         gemm_(std::move(gemm)),
         range_(output_range(context.output(), context.attribute(kActMin), context.attribute(kActMin + 1))) {
     workspace_.per_thread = gemm_.workspace_bytes();
-    for (std::int64_t g = 0; g < in_.groups; ++g) group_offset_.push_back(static_cast<std::int32_t>(g * 4));
+    for (std::int64_t g = 0; g < in_.groups; ++g)
+      group_offset_.push_back(static_cast<std::int32_t>(g * in_.plane_step));
   }
 
   Workspace workspace() const override { return workspace_; }
   const char* kernel() const override { return gemm_.kernel(); }
-  std::int64_t macs_per_sample() const override { return in_.channels * out_.channels; }
+  std::int64_t macs_per_sample() const override { return in_.channels * out_.channels * in_.pixels; }
   std::int64_t packed_weight_bytes() const override { return gemm_.packed_bytes(); }
 
   void run(const Run& run) const noexcept override {
+    const bool tokens = in_.pixels > 1;
     kernels::QS8GemmArgs args{};
-    args.in = run.tensor<act_t>(x_);
     args.group_offset = group_offset_.data();
-    args.out_w = 1;
+    args.out_w = tokens ? static_cast<std::int32_t>(in_.pixels) : 1;
     args.in_row_step = static_cast<std::int32_t>(in_.sample_step);
-    args.in_col_step = 0;
-    args.out = run.tensor<act_t>(y_);
-    args.out_plane_step = 4;
-    args.out_pixel_step = out_.sample_step;
+    args.in_col_step = 4;
+    args.out_plane_step = out_.plane_step;
+    args.out_pixel_step = tokens ? 4 : out_.sample_step;
     args.range = range_;
-    gemm_.run(run, args, run.batch);
+    for (std::int64_t n = 0; n < (tokens ? run.batch : 1); ++n) {
+      args.in = run.tensor<act_t>(x_) + n * in_.sample_step;
+      args.out = run.tensor<act_t>(y_) + n * out_.sample_step;
+      gemm_.run(run, args, tokens ? in_.pixels : run.batch);
+    }
   }
 
  private:
@@ -59,9 +63,20 @@ class FullyConnected final : public Operator {
 }  // namespace
 
 OperatorResult make_fully_connected(const OperatorContext& context) {
-  EDGEML_RETURN_IF_ERROR(check_activation(context, context.input(0), DType::s8, 2));
-  EDGEML_RETURN_IF_ERROR(check_activation(context, context.output(), DType::s8, 2));
+  EDGEML_RETURN_IF_ERROR(check_activation(context, context.input(0), DType::s8));
+  EDGEML_RETURN_IF_ERROR(check_activation(context, context.output(), DType::s8, context.input(0).dims.rank));
   EDGEML_RETURN_IF_ERROR(check_act_range(context, kActMin));
+  if (context.input(0).dims.rank < 2) {
+    return fail(ErrorCode::shape_mismatch, where(context), ": the input has no axis of channels");
+  }
+  Dims expected = context.input(0).dims;
+  expected[1] = context.output().dims[1];
+  if (context.output().dims != expected) {
+    return fail(ErrorCode::shape_mismatch, where(context), ": input and output differ beside axis 1");
+  }
+  if (Layout(context.input(0).dims).sample_step > INT32_MAX) {
+    return fail(ErrorCode::too_much_work, where(context), ": a sample of the input is larger than 2^31 bytes");
+  }
   const std::int64_t depth = context.input(0).dims[1];
   const std::int64_t channels = context.output().dims[1];
   EDGEML_RETURN_IF_ERROR(check_constant(context, 1, DType::s8, {channels, depth}));

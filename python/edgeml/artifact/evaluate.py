@@ -30,6 +30,7 @@ class _Call(NamedTuple):
     y: Tensor
     inputs: tuple[Tensor, ...]
     values: tuple[Array, ...]
+    batch: int
 
 
 def requantize(acc: Array, multiplier: Array | np.float32, lo: int, hi: int, zero_point: int) -> Array:
@@ -55,9 +56,11 @@ def evaluate(graph: Graph, feed: Mapping[str, Array]) -> dict[str, Array]:
                 f"input {name!r} is missing; the model takes {[graph.tensors[i].name for i in graph.inputs]}"
             )
         values[index] = np.asarray(feed[name])
+    batch = len(values[graph.inputs[0]])
     for node in graph.nodes:
         inputs = tuple(graph.tensors[i] for i in node.inputs)
-        call = _Call(node, inputs[0], graph.tensors[node.outputs[0]], inputs, tuple(values[i] for i in node.inputs))
+        arrays = tuple(values[i] for i in node.inputs)
+        call = _Call(node, inputs[0], graph.tensors[node.outputs[0]], inputs, arrays, batch)
         values[node.outputs[0]] = OPERATORS[node.op](call)
     return {graph.tensors[i].name: values[i] for i in graph.outputs}
 
@@ -127,10 +130,9 @@ def _depthwise_conv2d(c: _Call) -> Array:
 def _fully_connected(c: _Call) -> Array:
     lo, hi = c.node.attributes
     weights, bias, multiplier = c.values[1:]
-    acc = (_centred(c.values[0], c.x.zero_point).astype(np.float64) @ weights.T.astype(np.float64)).astype(
-        np.int64
-    ) + bias
-    return requantize(acc, multiplier, lo, hi, c.y.zero_point)
+    rows = np.moveaxis(_centred(c.values[0], c.x.zero_point), 1, -1)
+    acc = (rows.astype(np.float64) @ weights.T.astype(np.float64)).astype(np.int64) + bias
+    return np.moveaxis(requantize(acc, multiplier, lo, hi, c.y.zero_point), -1, 1)
 
 
 def _add(c: _Call) -> Array:
@@ -176,6 +178,55 @@ def _max_pool2d(c: _Call) -> Array:
 def _lut(c: _Call) -> Array:
     x, table = c.values
     return table[x.astype(np.int32) + 128]
+
+
+def _mul(c: _Call) -> Array:
+    lo, hi = c.node.attributes
+    a, b = (_centred(c.values[i], c.inputs[i].zero_point) for i in (0, 1))
+    return requantize(a * b, c.values[2][0], lo, hi, c.y.zero_point)
+
+
+def _matmul(c: _Call) -> Array:
+    depth_axis, lo, hi = c.node.attributes
+    a, b = (_centred(c.values[i], c.inputs[i].zero_point).astype(np.float64) for i in (0, 1))
+    acc = (b.swapaxes(1, 2) if depth_axis == 1 else b) @ a
+    return requantize(acc.astype(np.int64), c.values[2][0], lo, hi, c.y.zero_point)
+
+
+def _layer_norm(c: _Call) -> Array:
+    lo, hi = c.node.attributes
+    q, n = _centred(c.values[0], c.x.zero_point).astype(np.int64), c.x.dims[1]
+    gain, shift, epsilon = c.values[1:]
+    total, squares = q.sum(axis=1, keepdims=True), (q * q).sum(axis=1, keepdims=True)
+    mean = (total.astype(np.float64) / n).astype(F32)
+    variance = (n * squares - total * total).astype(np.float64) / float(n * n)
+    r = (1.0 / np.sqrt(variance + np.float64(epsilon[0]))).astype(F32)
+    axes = (1, -1, *(1 for _ in c.x.dims[2:]))
+    p = (q.astype(F32) - mean) * r * gain.reshape(axes) + shift.reshape(axes)
+    return _round(p, lo, hi, c.y.zero_point)
+
+
+def _constant(c: _Call) -> Array:
+    return np.repeat(c.values[0], c.batch, axis=0)
+
+
+def _take(c: _Call) -> Array:
+    return np.take(c.values[0], c.values[1], axis=c.node.attributes[0])
+
+
+def _resize_nearest(c: _Call) -> Array:
+    x, rows, columns = c.values
+    return x[:, :, rows][:, :, :, columns]
+
+
+def _resize_linear(c: _Call) -> Array:
+    lo, hi = c.node.attributes
+    rows, row_weights, columns, column_weights, multiplier = c.values[1:]
+    q = _centred(c.values[0], c.x.zero_point)
+    along = q[..., columns[0::2]] * (1024 - column_weights) + q[..., columns[1::2]] * column_weights
+    weights = row_weights[:, None]
+    acc = along[:, :, rows[0::2]] * (1024 - weights) + along[:, :, rows[1::2]] * weights
+    return requantize(acc, multiplier[0], lo, hi, c.y.zero_point)
 
 
 def _softmax(c: _Call) -> Array:
@@ -240,4 +291,11 @@ OPERATORS: Final[dict[str, Callable[[_Call], Array]]] = {
     "slice": _slice,
     "transpose": _transpose,
     "rescale": _rescale,
+    "mul": _mul,
+    "matmul": _matmul,
+    "layer_norm": _layer_norm,
+    "constant": _constant,
+    "take": _take,
+    "resize_nearest": _resize_nearest,
+    "resize_linear": _resize_linear,
 }

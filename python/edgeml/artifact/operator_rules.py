@@ -18,6 +18,11 @@ MULTIPLIER_MIN: Final = 2.0**-32
 MULTIPLIER_MAX: Final = 2.0**8  # exclusive
 ACCUMULATOR_MAX: Final = 2**31 - 1
 SOFTMAX_ENTRY_MAX: Final = 2**24
+MATMUL_DEPTH_MAX: Final = 32768
+NORM_CHANNELS_MAX: Final = 16384
+NORM_GAIN_MAX: Final = 2.0**16  # exclusive
+NORM_SHIFT_MAX: Final = 2.0**30  # exclusive
+RESIZE_WEIGHT_SUM: Final = 1024
 WINDOW_MAX: Final = 4096  # kernel, stride and dilation; pads too
 
 
@@ -168,16 +173,96 @@ def _depthwise_conv2d(c: _Call) -> None:
 
 def _fully_connected(c: _Call) -> None:
     _s8_to_s8(c)
-    c.require(len(c.x.dims) == len(c.y.dims) == 2, "input and output are not [N, K]")
+    same = len(c.x.dims) == len(c.y.dims) >= 2 and c.x.dims[2:] == c.y.dims[2:] and c.x.dims[0] == c.y.dims[0]
+    c.require(same, "input and output are not [N, K, ...] and [N, M, ...]")
     _check_weights(c, (c.y.dims[1], c.x.dims[1]), c.y.dims[1], channel_axis=0)
+
+
+def _broadcast(c: _Call, tensor: Tensor) -> None:
+    _activation(c, tensor)
+    same = len(tensor.dims) == len(c.y.dims) and tensor.dims[0] == c.y.dims[0]
+    fits = same and all(a in (1, b) for a, b in zip(tensor.dims[1:], c.y.dims[1:], strict=True))
+    c.require(fits, f"{tensor.name!r} {tensor.dims} can not be broadcast to {c.y.dims}")
 
 
 def _add(c: _Call) -> None:
     _s8_to_s8(c)
-    _activation(c, c.inputs[1])
     _same_dims(c, c.x)
-    _same_dims(c, c.inputs[1])
+    _broadcast(c, c.inputs[1])
     _multiplier(c, c.inputs[2], 2)
+
+
+def _mul(c: _Call) -> None:
+    _s8_to_s8(c)
+    _same_dims(c, c.x)
+    _broadcast(c, c.inputs[1])
+    _multiplier(c, c.inputs[2], 1)
+
+
+def _matmul(c: _Call) -> None:
+    _s8_to_s8(c)
+    a, b, y = c.x, c.inputs[1], c.y
+    _activation(c, b)
+    c.require(len(a.dims) == len(b.dims) == len(y.dims) == 3, "an operand is not of rank 3")
+    axis = c.attributes["depth_axis"]
+    c.require(axis in (1, 2), "depth_axis is neither 1 nor 2")
+    fits = b.dims[axis] == a.dims[1] and y.dims[1:] == (b.dims[3 - axis], a.dims[2]) and a.dims[0] == b.dims[0]
+    c.require(fits, f"{a.dims} and {b.dims} do not give {y.dims}")
+    c.require(a.dims[1] <= MATMUL_DEPTH_MAX, "an accumulator may pass int32")
+    _multiplier(c, c.inputs[2], 1)
+
+
+def _layer_norm(c: _Call) -> None:
+    _s8_to_s8(c)
+    _same_dims(c, c.x)
+    c.require(len(c.x.dims) >= 2 and c.x.dims[1] <= NORM_CHANNELS_MAX, f"axis 1 is not in 1..{NORM_CHANNELS_MAX}")
+    channels = c.x.dims[1]
+    gain = _constant(c, c.inputs[1], np.float32, (channels,))
+    shift = _constant(c, c.inputs[2], np.float32, (channels,))
+    epsilon = _constant(c, c.inputs[3], np.float32, (1,))[0]
+    c.require(np.all(np.abs(gain) < NORM_GAIN_MAX), "a gain is not below 2^16")
+    c.require(np.all(np.abs(shift) < NORM_SHIFT_MAX), "a shift is not below 2^30")
+    c.require(np.finfo(np.float32).tiny <= epsilon < NORM_SHIFT_MAX, "epsilon is not a normal number in (0, 2^30)")
+
+
+def _constant_activation(c: _Call) -> None:
+    _activation(c, c.y)
+    _constant(c, c.x, np.int8, (1, *c.y.dims[1:]))
+
+
+def _positions(c: _Call, tensor: Tensor, count: int, size: int) -> None:
+    values = _constant(c, tensor, np.int32, (count,))
+    c.require(np.all((values >= 0) & (values < size)), f"a position is not in 0..{size - 1}")
+
+
+def _take(c: _Call) -> None:
+    _s8_to_s8(c)
+    _same_quantization(c, c.x)
+    axis = c.attributes["axis"]
+    c.require(1 <= axis < len(c.x.dims) == len(c.y.dims), f"axis {axis} is not in 1..{len(c.x.dims) - 1}")
+    others = all(a == b for i, (a, b) in enumerate(zip(c.x.dims, c.y.dims, strict=True)) if i != axis)
+    c.require(others, f"{c.x.dims} and {c.y.dims} differ beside axis {axis}")
+    _positions(c, c.inputs[1], c.y.dims[axis], c.x.dims[axis])
+
+
+def _resized(c: _Call) -> None:
+    _rank4(c)
+    c.require(c.x.dims[:2] == c.y.dims[:2], "input and output differ in batch or channels")
+
+
+def _resize_nearest(c: _Call) -> None:
+    _resized(c)
+    _same_quantization(c, c.x)
+    for axis in (2, 3):
+        _positions(c, c.inputs[axis - 1], c.y.dims[axis], c.x.dims[axis])
+
+
+def _resize_linear(c: _Call) -> None:
+    _resized(c)
+    for axis, taps in ((2, 1), (3, 3)):
+        _positions(c, c.inputs[taps], 2 * c.y.dims[axis], c.x.dims[axis])
+        _positions(c, c.inputs[taps + 1], c.y.dims[axis], RESIZE_WEIGHT_SUM + 1)
+    _multiplier(c, c.inputs[5], 1)
 
 
 def _pool(c: _Call) -> tuple[int, int]:
@@ -215,7 +300,7 @@ def _lut(c: _Call) -> None:
 def _softmax(c: _Call) -> None:
     _activation(c, c.x)
     _same_dims(c, c.x)
-    c.require(len(c.x.dims) == 2, "input is not [N, C]")
+    c.require(len(c.x.dims) >= 2, "input is not [N, C, ...]")
     table = _constant(c, c.inputs[1], np.uint32, (256,))
     c.require(table[0] >= 1 and np.all(table <= SOFTMAX_ENTRY_MAX), "the table has table[0] < 1 or an entry above 2^24")
     if c.y.dtype == np.float32:
@@ -235,9 +320,10 @@ def _reshape(c: _Call) -> None:
 def _concat(c: _Call) -> None:
     axis = c.attributes["axis"]
     c.require(1 <= axis < len(c.y.dims), f"axis {axis} is not in 1..{len(c.y.dims) - 1}")
-    _activation(c, c.y)
+    c.require(c.y.dtype in (np.int8, np.float32), "the output is neither s8 nor f32")
+    _activation(c, c.y, c.y.dtype)
     for tensor in c.inputs:
-        _activation(c, tensor)
+        _activation(c, tensor, c.y.dtype)
         _same_quantization(c, tensor)
         same = len(tensor.dims) == len(c.y.dims) and all(
             a == b for i, (a, b) in enumerate(zip(tensor.dims, c.y.dims, strict=True)) if i != axis
@@ -309,4 +395,11 @@ _RULES: Final[Mapping[str, Callable[[_Call], None]]] = {
     "slice": _slice,
     "transpose": _transpose,
     "rescale": _rescale,
+    "mul": _mul,
+    "matmul": _matmul,
+    "layer_norm": _layer_norm,
+    "constant": _constant_activation,
+    "take": _take,
+    "resize_nearest": _resize_nearest,
+    "resize_linear": _resize_linear,
 }

@@ -50,6 +50,13 @@ OPERATORS: Final = (
     _row(14, "slice", 1, 1, _each("start", "step")),
     _row(15, "transpose", 1, 1, _each("perm")),
     _row(16, "rescale", 2, 2, _ACT),
+    _row(17, "mul", 3, 3, _ACT),
+    _row(18, "matmul", 3, 3, f"depth_axis {_ACT}"),
+    _row(19, "layer_norm", 4, 4, _ACT),
+    _row(20, "constant", 1, 1, ""),
+    _row(21, "take", 2, 2, "axis"),
+    _row(22, "resize_nearest", 3, 3, ""),
+    _row(23, "resize_linear", 6, 6, _ACT),
     # Plain operators
     _row(64, "cast", 1, 1, ""),
     _row(65, "unary", 1, 1, "function"),

@@ -121,12 +121,13 @@ def _check(name: str, array: Array, shape: tuple[int, ...]) -> None:
 
 @dataclass
 class Statistics:
-    """Of one activation: least and largest value, counts in equal bins between them, mean per channel (axis 1)."""
+    """Of one activation: least and largest value, counts in equal bins between them, means along axis 1 and the last."""
 
     low: float
     high: float
     histogram: npt.NDArray[np.int64]
     channel_mean: npt.NDArray[np.float64]
+    last_axis_mean: npt.NDArray[np.float64]
 
 
 def calibrate(graph: Graph, data: CalibrationData) -> dict[str, Statistics]:
@@ -148,6 +149,7 @@ def calibrate(graph: Graph, data: CalibrationData) -> dict[str, Statistics]:
             advance(size)
         for one in statistics.values():
             one.channel_mean /= data.samples
+            one.last_axis_mean /= data.samples
         for feed in data.batches(size):
             for name, values in (feed | model.run(feed)).items():
                 statistics[name].histogram += _histogram(values, statistics[name])
@@ -161,15 +163,22 @@ def _add_range(statistics: dict[str, Statistics], name: str, values: Array) -> N
         raise CalibrationError(
             f"activation {name!r} is not finite on the calibration data; check the model and the data"
         )
-    axes = (0, *range(2, values.ndim))
-    scale = len(values) / max(1, math.prod(values.shape[axis] for axis in axes))
-    means = values.sum(axis=axes, dtype=np.float64) * scale  # summed over samples; divided by their number at the end
+    means, last_means = (_means(values, axis) for axis in (min(1, values.ndim - 1), values.ndim - 1))
     one = statistics.get(name)
     if one is None:
-        statistics[name] = Statistics(low, high, np.zeros(HISTOGRAM_BINS, np.int64), means)
+        statistics[name] = Statistics(low, high, np.zeros(HISTOGRAM_BINS, np.int64), means, last_means)
         return
     one.low, one.high = min(one.low, low), max(one.high, high)
     one.channel_mean += means
+    one.last_axis_mean += last_means
+
+
+def _means(values: Array, axis: int) -> npt.NDArray[np.float64]:
+    """Means along an axis, summed over samples; divided by their number at the end."""
+    others = tuple(i for i in range(values.ndim) if i != axis)
+    scale = len(values) / max(1, math.prod(values.shape[i] for i in others))
+    sums: npt.NDArray[np.float64] = values.sum(axis=others, dtype=np.float64) * scale
+    return sums
 
 
 def _histogram(values: Array, one: Statistics) -> npt.NDArray[np.int64]:

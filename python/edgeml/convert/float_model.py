@@ -25,7 +25,7 @@ def to_onnx(graph: Graph, outputs: Sequence[str]) -> onnx.ModelProto:
     nodes: list[onnx.NodeProto] = []
     constants = {name: tensor.data for name, tensor in graph.tensors.items() if tensor.data is not None}
     used: set[str] = set()
-    for node in graph.nodes:
+    for node in (part for whole in graph.nodes for part in _expanded(whole, constants)):
         inputs = list(node.inputs)
         if node.op == "Reshape" and len(inputs) == 1:  # the form of passes/canonicalize_reshape.py
             inputs.append(f"{node.output}/shape")
@@ -50,6 +50,24 @@ def to_onnx(graph: Graph, outputs: Sequence[str]) -> onnx.ModelProto:
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", canonical_opset(graph))])
     model.ir_version = max(_IR_VERSION, helper.find_min_ir_version_for(model.opset_import))
     return model
+
+
+def _expanded(node: Node, constants: dict[str, Array]) -> tuple[Node, ...]:
+    """The ONNX nodes that a node of the passes stands for."""
+    if node.op == "Elementwise":
+        parts: tuple[Node, ...] = node.attributes["nodes"]
+        return parts
+    if node.op == "Linear":
+        weights, product = f"{node.output}/weights", f"{node.output}/product"
+        constants[weights] = np.ascontiguousarray(constants[node.inputs[1]].T)
+        multiply = Node("MatMul", node.name, (node.inputs[0], weights), (product,))
+        return multiply, Node("Add", f"{node.name}/bias", (product, node.inputs[2]), node.outputs, {}, node.clamp)
+    if "alpha" in node.attributes and node.op == "MatMul":
+        factor, product = f"{node.output}/alpha", f"{node.output}/product"
+        constants[factor] = np.array(node.attributes["alpha"], np.float32)
+        multiply = Node("MatMul", node.name, node.inputs, (product,))
+        return multiply, Node("Mul", f"{node.name}/alpha", (product, factor), node.outputs)
+    return (node,)
 
 
 def node_proto(node: Node, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.NodeProto:

@@ -10,7 +10,15 @@ from edgeml.errors import UnsupportedOperatorError
 from edgeml.ir import Clamp, Graph, Node
 
 OPSET_CANONICAL: Final = 13  # older models are brought to this one; from here on operators keep their form
-CLAMPED_OPERATORS: Final = ("Conv", "Gemm", "Add", "Sub", "AveragePool")  # those that can carry a fused activation
+CLAMPED_OPERATORS: Final = (
+    "Conv",
+    "Gemm",
+    "Linear",
+    "Add",
+    "Sub",
+    "Mul",
+    "AveragePool",
+)  # those that can carry a fused activation
 
 
 class Window(NamedTuple):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edgeml.convert.calibration import Statistics
+from edgeml.convert.layout import sink_transposes
 from edgeml.convert.ops import rule_of
 from edgeml.convert.options import ConvertOptions
 from edgeml.convert.quantizer import Quantizer
@@ -20,9 +21,10 @@ def quantize(graph: Graph, statistics: Mapping[str, Statistics], options: Conver
         ConversionError: a layer whose numbers do not fit the artifact's rules; the message names it.
     """
     means = {name: one.channel_mean for name, one in statistics.items()}
-    quantizer = Quantizer(graph, choose_quantization(graph, statistics, options), means, options)
+    last_axis_means = {name: one.last_axis_mean for name, one in statistics.items()}
+    quantizer = Quantizer(graph, choose_quantization(graph, statistics, options), means, last_axis_means, options)
     for node in graph.nodes:
         rule_of(node).quantize(node, quantizer)
-    quantized = quantizer.finish()
+    quantized = sink_transposes(quantizer.finish())
     verify(quantized)
     return quantized

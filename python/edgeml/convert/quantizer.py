@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,15 @@ MULTIPLIER_MIN: Final = 2.0**-32
 MULTIPLIER_MAX: Final = 2.0**8  # exclusive
 
 
+def _perm_attributes(perm: Sequence[int]) -> dict[str, int]:
+    return {f"perm[{axis}]": perm[axis] if axis < len(perm) else axis for axis in range(8)}
+
+
+def sets_unread_output(node: Node, graph: Graph) -> bool:
+    """Whether a node sets a graph output that no node reads."""
+    return node.output in graph.outputs and not graph.consumers(node.output)
+
+
 class Quantizer:
     """The float graph, the chosen quantization of its activations, and the quantized tensors and nodes so far.
 
@@ -29,15 +39,21 @@ class Quantizer:
         graph: Graph,
         quant: Mapping[str, QuantParams],
         channel_means: Mapping[str, Array],
+        last_axis_means: Mapping[str, Array],
         options: ConvertOptions,
     ) -> None:
         self.graph = graph
         self.options = options
         self.channel_means = channel_means
+        self.last_axis_means = last_axis_means
         self._quant = quant
         self._tensors: dict[str, Tensor] = {}
         self._nodes: list[Node] = []
         self._begin()
+
+    def last_axis_mean(self, name: str) -> Array | None:
+        """Mean of an activation over everything but its last axis; None where calibration has none."""
+        return self.last_axis_means.get(name)
 
     def quant(self, name: str) -> QuantParams:
         """Scale and zero point of an activation."""
@@ -68,19 +84,75 @@ class Quantizer:
         self.activation(output, self.graph.tensors[node.output].shape, self.quant(node.output))
         self._nodes.append(Node(op, node.name, tuple(inputs), (output,), dict(attributes or {})))
 
-    def emit_internal(self, op: str, name: str, inputs: Sequence[str], output: str) -> None:
+    def emit_internal(
+        self, op: str, name: str, inputs: Sequence[str], output: str, attributes: Mapping[str, int] | None = None
+    ) -> None:
         """Add a node whose output tensor was added before."""
-        self._nodes.append(Node(op, name, tuple(inputs), (output,), {}))
+        self._nodes.append(Node(op, name, tuple(inputs), (output,), dict(attributes or {})))
 
-    def emit_float(self, op: str, node: Node, inputs: Sequence[str]) -> None:
+    def constant_activation(self, name: str, data: Array) -> tuple[str, QuantParams]:
+        """An int8 activation that is the same for every sample, from real values [1, ...]; its range is that of the values."""
+        low, high = min(float(data.min()), 0.0), max(float(data.max()), 0.0)
+        scale = max(float(np.float32((high - low) / 255)), float(np.finfo(np.float32).tiny))
+        quant = QuantParams(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+        q = np.clip(np.rint(data / scale) + quant.zero_point, -128, 127).astype(np.int8)
+        stored = self.constant(f"{name}/values_s8", q)
+        made = self.activation(f"{stored}/activation", (self.graph.batch, *data.shape[1:]), quant)
+        self.emit_internal("constant", f"{stored}/constant", [stored], made)
+        return made, quant
+
+    def channels_first(self, name: str) -> str:
+        """The int8 tensor of an activation with its last axis moved to axis 1, where the artifact has channels."""
+        shape = self.graph.tensors[name].shape
+        rank = len(shape)
+        if rank == 2:
+            return self.s8(name)
+        moved = f"{self.s8(name)}/channels_first"
+        if moved not in self._tensors:
+            perm = (0, rank - 1, *range(1, rank - 1))
+            self.activation(moved, [shape[axis] for axis in perm], self.quant(name))
+            self.emit_internal("transpose", moved, [self.s8(name)], moved, _perm_attributes(perm))
+        return moved
+
+    def emit_channels_first(
+        self,
+        op: str,
+        node: Node,
+        inputs: Sequence[str],
+        attributes: Mapping[str, int],
+        quant: QuantParams | None = None,
+    ) -> None:
+        """Add the node `op` whose output has the last axis of the float node's output as axis 1; a transpose moves it back."""
+        shape = self.graph.tensors[node.output].shape
+        rank = len(shape)
+        if rank == 2:
+            self.emit(op, node, inputs, attributes)
+            return
+        made = f"{node.output}/channels_first_output"
+        first = (0, rank - 1, *range(1, rank - 1))
+        self.activation(made, [shape[axis] for axis in first], quant or self.quant(node.output))
+        self.emit_internal(op, node.name, inputs, made, attributes)
+        back = (0, *range(2, rank), 1)
+        self.emit("transpose", dataclasses.replace(node, name=f"{node.name}/back"), [made], _perm_attributes(back))
+
+    def emit_float(
+        self, op: str, node: Node, inputs: Sequence[str], attributes: Mapping[str, int] | None = None
+    ) -> None:
         """Add the node `op` that sets the float32 graph output of a float node directly."""
         self._tensors[node.output] = self.graph.tensors[node.output]
-        self._nodes.append(Node(op, node.name, tuple(inputs), (node.output,), {}))
+        self._nodes.append(Node(op, node.name, tuple(inputs), (node.output,), dict(attributes or {})))
+
+    def dequantized(self, name: str) -> str:
+        """The float32 tensor of an activation inside the graph."""
+        made = f"{self.s8(name)}/f32"
+        if made not in self._tensors:
+            self._tensors[made] = Tensor(made, self.graph.tensors[name].shape, np.dtype(np.float32))
+            self.emit_internal("dequantize", f"{made}/dequantize", [self.s8(name)], made)
+        return made
 
     def is_float_output(self, node: Node) -> bool:
         """Whether a node sets a float32 graph output that no other node reads."""
-        border = self.options.io == "float32" and node.output in self.graph.outputs
-        return border and not self.graph.consumers(node.output)
+        return self.options.io == "float32" and sets_unread_output(node, self.graph)
 
     def act_bounds(self, node: Node) -> dict[str, int]:
         """`act_min` and `act_max` of a node's fused activation in the quantized domain of its output."""

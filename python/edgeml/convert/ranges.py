@@ -14,7 +14,8 @@ from edgeml.convert.ops import OutputRange, rule_of
 from edgeml.convert.ops.pad import pads_of
 from edgeml.convert.ops.softmax import OUTPUT_QUANT
 from edgeml.convert.options import ConvertOptions
-from edgeml.ir import Graph, QuantParams
+from edgeml.convert.quantizer import sets_unread_output
+from edgeml.ir import Graph, Node, QuantParams
 
 Array = npt.NDArray[Any]
 LEVELS: Final = 255  # steps between -128 and 127
@@ -37,14 +38,14 @@ def choose_quantization(
     graph: Graph, statistics: Mapping[str, Statistics], options: ConvertOptions
 ) -> dict[str, QuantParams]:
     """Scale and zero point of every activation of a float graph, by name."""
-    shared = _SharedRanges(graph)
+    shared = _SharedRanges(graph, options)
     ranges: dict[str, Range] = {}
     fixed: set[str] = set()
     for name, one in statistics.items():
         root = shared.root(name)
         producer = graph.producer(name)
         rule = None if producer is None else rule_of(producer).output_range
-        if rule is OutputRange.SAME_AS_INPUT:
+        if producer is not None and shared.joins(producer):
             continue  # what it holds comes from its inputs, whose ranges count
         found = range_of(one, options)
         if rule is OutputRange.FIXED:
@@ -66,13 +67,20 @@ def choose_quantization(
 class _SharedRanges:
     """Groups of activations that must have one scale: operators that only move bytes join input and output."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, options: ConvertOptions) -> None:
+        self._graph, self._options = graph, options
         self._parent: dict[str, str] = {}
         for node in graph.nodes:
-            if rule_of(node).output_range is OutputRange.SAME_AS_INPUT:
+            if self.joins(node):
                 for name in node.inputs:
                     if name and graph.constant(name) is None:
                         self._parent[self.root(name)] = self.root(node.output)
+
+    def joins(self, node: Node) -> bool:
+        """Whether inputs and output of a node share a scale; parts of a float32 graph output are joined as float32."""
+        if node.op == "Concat" and self._options.io == "float32" and sets_unread_output(node, self._graph):
+            return False
+        return rule_of(node).output_range is OutputRange.SAME_AS_INPUT
 
     def root(self, name: str) -> str:
         while name in self._parent and self._parent[name] != name:

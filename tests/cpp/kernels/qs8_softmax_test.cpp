@@ -27,8 +27,13 @@ TEST_CASE("qs8_softmax ref: equal inputs share, one winner takes 255/256, result
   GuardedBuffer<act_t> in(4, Edge::end);
   GuardedBuffer<act_t> out(4, Edge::end);
   GuardedBuffer<float> out_f32(4, Edge::end);
-  const QS8SoftmaxArgs args{
-      .in = in.data(), .n = 4, .table = table.data(), .out_s8 = out.data(), .out_f32 = out_f32.data()};
+  const QS8SoftmaxArgs args{.in = in.data(),
+                            .plane_step = 4,
+                            .pixels = 1,
+                            .n = 4,
+                            .table = table.data(),
+                            .out_s8 = out.data(),
+                            .out_f32 = out_f32.data()};
   for (std::size_t i = 0; i < 4; ++i) in[i] = static_cast<act_t>(kActMin + 77);
   ref_row<QS8SoftmaxFn>().fn(args);
   for (std::size_t i = 0; i < 4; ++i) {
@@ -57,9 +62,9 @@ TEST_CASE("qs8_softmax equals ref") {
             GuardedBuffer<act_t> expected(n, edge), actual(n, edge);
             GuardedBuffer<float> expected_f32(n, edge), actual_f32(n, edge);
             const auto size = static_cast<std::int32_t>(n);
-            ref_row<QS8SoftmaxFn>().fn({in.data(), size, table.data(), expected.data(), expected_f32.data()});
-            row.fn({in.data(), size, table.data(), actual.data(), nullptr});
-            row.fn({in.data(), size, table.data(), nullptr, actual_f32.data()});
+            ref_row<QS8SoftmaxFn>().fn({in.data(), 4, 1, size, table.data(), expected.data(), expected_f32.data()});
+            row.fn({in.data(), 4, 1, size, table.data(), actual.data(), nullptr});
+            row.fn({in.data(), 4, 1, size, table.data(), nullptr, actual_f32.data()});
             INFO(std::string(row.name) << " n " << n);
             CHECK(actual.equals(expected));
             CHECK(actual_f32.equals(expected_f32));
@@ -85,11 +90,48 @@ TEST_CASE("qs8_softmax equals ref for any table, ties of the quotient included")
         fill_activations(in.span(), Pattern::random, rng);
         GuardedBuffer<act_t> expected(size, Edge::end), actual(size, Edge::end);
         GuardedBuffer<float> expected_f32(size, Edge::end), actual_f32(size, Edge::end);
-        ref_row<QS8SoftmaxFn>().fn({in.data(), n, table.data(), expected.data(), expected_f32.data()});
-        row.fn({in.data(), n, table.data(), actual.data(), actual_f32.data()});
+        ref_row<QS8SoftmaxFn>().fn({in.data(), 4, 1, n, table.data(), expected.data(), expected_f32.data()});
+        row.fn({in.data(), 4, 1, n, table.data(), actual.data(), actual_f32.data()});
         INFO(std::string(row.name) << " n " << n << " mask " << mask);
         CHECK(actual.equals(expected));
         CHECK(actual_f32.equals(expected_f32));
+      }
+    }
+  }
+}
+
+// Pixels side by side, planes of 4 channels one after another; absent channels are never looked at.
+TEST_CASE("qs8_softmax equals ref over many pixels") {
+  Rng rng(2);
+  for (const auto& row : runnable_rows<QS8SoftmaxFn>()) {
+    for (const double scale : {0.002, 0.05, 1.0}) {
+      for (const Pattern inputs : kPatterns) {
+        for (const std::int32_t n : {1, 2, 3, 4, 5, 99, 127, 130, 300}) {
+          for (const std::int64_t pixels : {2, 15, 16, 17, 35}) {
+            const auto bytes = static_cast<std::size_t>((n + 3) / 4 * pixels * 4);
+            const auto elements = static_cast<std::size_t>(n * pixels);
+            GuardedBuffer<std::uint32_t> table(256, Edge::end);
+            fill_table(table, scale);
+            GuardedBuffer<act_t> in(bytes, Edge::end), expected(bytes, Edge::end), actual(bytes, Edge::end);
+            GuardedBuffer<float> expected_f32(elements, Edge::end), actual_f32(elements, Edge::end);
+            fill_activations(in.span(), inputs, rng);
+            const std::int64_t step = pixels * 4;
+            ref_row<QS8SoftmaxFn>().fn({in.data(), step, pixels, n, table.data(), expected.data(), nullptr});
+            ref_row<QS8SoftmaxFn>().fn({in.data(), step, pixels, n, table.data(), nullptr, expected_f32.data()});
+            row.fn({in.data(), step, pixels, n, table.data(), actual.data(), nullptr});
+            row.fn({in.data(), step, pixels, n, table.data(), nullptr, actual_f32.data()});
+            bool same = true;
+            for (std::int32_t c = 0; c < n; ++c) {
+              for (std::int64_t p = 0; p < pixels; ++p) {
+                const auto at = static_cast<std::size_t>(c / 4 * step + p * 4 + c % 4);
+                same = same && actual.data()[at] == expected.data()[at];
+              }
+            }
+            INFO(std::string(row.name) << " n " << n << " pixels " << pixels);
+            CHECK(same);
+            CHECK(actual_f32.equals(expected_f32));
+          }
+        }
       }
     }
   }

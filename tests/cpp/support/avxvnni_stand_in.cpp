@@ -52,6 +52,8 @@ EDGEML_FAMILY(QS8SoftmaxFn)
 EDGEML_FAMILY(F32EdgeCountsFn)
 EDGEML_FAMILY(S64RankFn)
 EDGEML_FAMILY(X8HistogramFn)
+EDGEML_FAMILY(QS8VmulFn)
+EDGEML_FAMILY(QS8LayernormFn)
 #undef EDGEML_FAMILY
 
 }  // namespace edgeml::test

@@ -12,7 +12,7 @@ from edgeml.convert.ranges import Range, params_of, range_of
 def statistics(values: np.ndarray) -> Statistics:
     low, high = float(values.min()), float(values.max())
     counts = np.histogram(values, HISTOGRAM_BINS, (low, high))[0] if low < high else np.zeros(HISTOGRAM_BINS, int)
-    return Statistics(low, high, counts, np.zeros(1))
+    return Statistics(low, high, counts, np.zeros(1), np.zeros(1))
 
 
 def squared_error(values: np.ndarray, found: Range) -> float:

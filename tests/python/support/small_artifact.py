@@ -53,8 +53,44 @@ class GraphBuilder:
         return self.constant(np.array(values, np.float32))
 
 
+def _newer_operators(b: GraphBuilder, x: int) -> int:
+    """Operators 17 to 23 and the broadcasts, from and to an activation [2, 4, 4] of scale 0.02 and zero point 0."""
+    shape, same = (2, 4, 4), (0.02, 0)
+    gate = b.node(
+        "constant", [b.constant(b.rng.integers(-128, 128, (1, 2, 1, 1), dtype=np.int8))], b.activation((2, 1, 1))
+    )
+    gated = b.node("mul", [x, gate, b.multiplier(0.05)], b.activation(shape, *same), [-128, 127])
+    squared = b.node("mul", [gated, x, b.multiplier(0.03)], b.activation(shape, *same), [-100, 127])
+    row = b.node(
+        "constant", [b.constant(b.rng.integers(-128, 128, (1, 1, 1, 4), dtype=np.int8))], b.activation((1, 1, 4))
+    )
+    moved = b.node("add", [squared, row, b.multiplier(0.8, -0.6)], b.activation(shape, *same), [-128, 127])
+    scaled = b.node("mul", [moved, row, b.multiplier(0.04)], b.activation(shape, *same), [-128, 127])
+    tokens = b.node("reshape", [scaled], b.activation((8, 4), *same))
+    gain, shift = (b.constant(b.rng.uniform(-30, 30, 8).astype(np.float32)) for _ in range(2))
+    epsilon = b.constant(np.array([0.01], np.float32))
+    normal = b.node("layer_norm", [tokens, gain, shift, epsilon], b.activation((8, 4), 0.03, 9), [-128, 127])
+    dense = b.node("fully_connected", [normal, *b.weights((5, 8), 5)], b.activation((5, 4), 0.1, -128), [-128, 127])
+    scores = b.node("matmul", [dense, dense, b.multiplier(0.002)], b.activation((4, 4), 0.05, 2), [1, -128, 127])
+    table = b.constant(np.round(2.0**23 * np.exp(-0.05 * np.arange(256))).astype(np.uint32))
+    shares = b.node("softmax", [scores, table], b.activation((4, 4), 2.0**-8, -128))
+    mixed = b.node("matmul", [shares, dense, b.multiplier(0.004)], b.activation((5, 4), 0.02, 0), [2, -128, 127])
+    plane = b.node("reshape", [mixed], b.activation((5, 2, 2), *same))
+    chosen = b.node("take", [plane, b.constant(np.array([4, 0, 3], np.int32))], b.activation((3, 2, 2), *same), [1])
+    columns = b.constant(np.array([1, 0, 1], np.int32))
+    near = b.node(
+        "resize_nearest", [chosen, b.constant(np.array([0, 1, 1], np.int32)), columns], b.activation((3, 3, 3), *same)
+    )
+    taps = [np.array([0, 1, 0, 1, 1, 2, 1, 2], np.int32), np.array([256, 768, 0, 1024], np.int32)]
+    constants = [b.constant(array) for array in (*taps, *taps)]
+    smooth = b.node(
+        "resize_linear", [near, *constants, b.multiplier(2.0**-20)], b.activation((3, 4, 4), *same), [-128, 127]
+    )
+    return b.node("take", [smooth, b.constant(np.array([2, 1], np.int32))], b.activation(shape, *same), [1])
+
+
 def every_operator(seed: int = 7, batch: int = 0) -> Content:
-    """Content whose graph has each of the 16 operators; input `t0` [batch, 3, 7, 6], outputs f32, s8 and s8."""
+    """Content whose graph has each operator of the table; input `t0` [batch, 3, 7, 6], outputs f32, s8 and s8."""
     b = GraphBuilder(seed, batch)
     x = b.activation(INPUT_SHAPE, 0, 0, np.float32)
     q = b.node("quantize", [x], b.activation(INPUT_SHAPE, 0.03, -5))
@@ -81,6 +117,7 @@ def every_operator(seed: int = 7, batch: int = 0) -> Content:
     exponentials = b.constant(np.round(2.0**23 * np.exp(-0.1 * np.arange(256))).astype(np.uint32))
     probabilities = b.node("softmax", [dense, exponentials], b.activation((6,), 0, 0, np.float32))
     shares = b.node("softmax", [dense, exponentials], b.activation((6,), 2.0**-8, -128))
+    turned = _newer_operators(b, turned)
     real = b.node("dequantize", [turned], b.activation((2, 4, 4), 0, 0, np.float32))
     graph = Graph(tuple(b.tensors), tuple(b.nodes), (x,), (probabilities, shares, real))
     metadata = {"format": 1, "producer": "edgeml test", "name": "every_operator", "options": {}, "opset": 13}

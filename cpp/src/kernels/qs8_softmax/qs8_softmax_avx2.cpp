@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "kernels/qs8_softmax/qs8_softmax.h"
+#include "kernels/qs8_softmax/qs8_softmax_row.h"
 
 namespace edgeml::kernels {
 namespace {
@@ -57,6 +58,10 @@ EDGEML_INLINE __m128i shares(__m256d e, __m256d half, __m256d sum) {
 }  // namespace
 
 void qs8_softmax_avx2(const QS8SoftmaxArgs& args) noexcept {
+  if (args.pixels != 1 || args.plane_step != 4) {  // channels of a pixel are not side by side
+    for (std::int64_t p = 0; p < args.pixels; ++p) qs8_softmax_row(args, p);
+    return;
+  }
   const act_t max = max_of(args.in, args.n);
   const __m256i max8 = _mm256_set1_epi32(max);
   __m256i sum4 = _mm256_setzero_si256();

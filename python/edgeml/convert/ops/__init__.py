@@ -17,12 +17,17 @@ from edgeml.convert.ops import (
     concat,
     conv2d,
     fully_connected,
+    layer_norm,
     lut,
+    matmul,
     max_pool2d,
+    mul,
     pad,
     reshape,
+    resize,
     slice,  # noqa: A004 (the operator's name)
     softmax,
+    take,
     transpose,
 )
 from edgeml.convert.ops.rule import OperatorRule, OutputRange
@@ -35,12 +40,17 @@ _FILES: Final = (
     concat,
     conv2d,
     fully_connected,
+    layer_norm,
     lut,
+    matmul,
     max_pool2d,
+    mul,
     pad,
     reshape,
+    resize,
     slice,
     softmax,
+    take,
     transpose,
 )
 RULES: Final[Mapping[str, OperatorRule]] = {name: file.RULE for file in _FILES for name in file.RULE.onnx}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""concat: Concat of activations along any axis but the batch; all take one scale at calibration."""
+"""concat: Concat of activations along any axis but the batch; all take one scale at calibration, save at a float32 output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ def _axis(node: Node, graph: Graph) -> int:
 
 
 def quantize(node: Node, quantizer: Quantizer) -> None:
-    """Emit one concat."""
+    """Emit one concat; at a float32 graph output of dequantized parts, which keep scales of their own."""
+    if quantizer.is_float_output(node):
+        parts = [quantizer.dequantized(name) for name in node.inputs]
+        quantizer.emit_float("concat", node, parts, {"axis": _axis(node, quantizer.graph)})
+        return
     inputs = [quantizer.s8(name) for name in node.inputs]
     quantizer.emit("concat", node, inputs, {"axis": _axis(node, quantizer.graph)})
 

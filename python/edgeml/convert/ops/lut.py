@@ -33,6 +33,19 @@ def _elu(x: Array, a: _Attributes) -> Array:
     return np.where(x < 0, a.get("alpha", 1.0) * np.expm1(np.minimum(x, 0)), x)
 
 
+def _erf(x: Array) -> Array:
+    y: Array = np.vectorize(math.erf, otypes=[np.float64])(x)
+    return y
+
+
+def _gelu(x: Array, a: _Attributes) -> Array:
+    if a.get("approximate", "none") == "tanh":
+        y: Array = 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
+    else:
+        y = 0.5 * x * (1.0 + _erf(x / math.sqrt(2.0)))
+    return y
+
+
 FUNCTIONS: Final[Mapping[str, Callable[[Array, _Attributes], Array]]] = {  # as the ONNX specification defines them
     "Sigmoid": _sigmoid,
     "Tanh": lambda x, _: np.tanh(x),
@@ -41,6 +54,21 @@ FUNCTIONS: Final[Mapping[str, Callable[[Array, _Attributes], Array]]] = {  # as 
     "LeakyRelu": lambda x, a: np.where(x < 0, a.get("alpha", 0.01) * x, x),
     "Elu": _elu,
     "Exp": lambda x, _: np.exp(x),
+    "Erf": lambda x, _: _erf(x),
+    "Gelu": _gelu,
+    "Mish": lambda x, _: x * np.tanh(np.logaddexp(0.0, x)),
+    "Softplus": lambda x, _: np.logaddexp(0.0, x),
+    "Softsign": lambda x, _: x / (1.0 + np.abs(x)),
+    "Neg": lambda x, _: -x,
+    "Abs": lambda x, _: np.abs(x),
+    "Sqrt": lambda x, _: np.sqrt(np.maximum(x, 0.0)),
+}
+_ARITHMETIC: Final[Mapping[str, Callable[[Array, Array], Array]]] = {
+    "Add": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "Div": np.divide,
+    "Pow": np.power,
 }
 
 
@@ -74,7 +102,24 @@ def _function(node: Node, graph: Graph) -> Callable[[Array], Array]:
         high = bounds.high if math.isfinite(bounds.high) else None
         low = bounds.low if math.isfinite(bounds.low) else None
         return lambda x: np.clip(x, low, high) if (low, high) != (None, None) else x
+    if node.op == "Elementwise":
+        return lambda x: _chain(node, graph, x)
     return lambda x: FUNCTIONS[node.op](x, node.attributes)
 
 
-RULE = OperatorRule((*FUNCTIONS, "Relu", "Clip"), OutputRange.OWN, check, quantize)
+def _chain(node: Node, graph: Graph, x: Array) -> Array:
+    """What the nodes that passes/fuse_elementwise.py fused make of x."""
+    values = {node.inputs[0]: x}
+    for name in node.inputs[1:]:
+        values[name] = np.asarray(graph.constant(name), dtype=np.float64).reshape(-1)
+    for part in node.attributes["nodes"]:
+        if part.op in _ARITHMETIC:
+            left, right = (values[name] for name in part.inputs)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                values[part.output] = _ARITHMETIC[part.op](left, right)
+        else:
+            values[part.output] = _function(part, graph)(values[part.inputs[0]])
+    return np.nan_to_num(values[node.output])
+
+
+RULE = OperatorRule((*FUNCTIONS, "Elementwise", "Relu", "Clip"), OutputRange.OWN, check, quantize)

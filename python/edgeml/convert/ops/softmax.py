@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""softmax over [N, C]: a table of 2^23*exp(-S*d), d = 0..255; float32 out at a graph output, else s8 with scale 1/256."""
+"""softmax along axis 1 or the last one: a table of 2^23*exp(-S*d), d = 0..255; float32 out at a graph output, else s8 with scale 1/256."""
 
 from __future__ import annotations
 
@@ -16,30 +16,40 @@ OUTPUT_QUANT: Final = QuantParams(2.0**-8, -128)
 
 
 def check(node: Node, graph: Graph) -> None:
-    """Axis 1 of [N, C]; lower_softmax has brought the likes of [N, C, 1, 1] into that form."""
-    shape = graph.tensors[node.inputs[0]].shape
-    if len(shape) != 2 or normal_axis(node.attributes.get("axis", -1), 2) != 1:
-        raise unsupported(
-            node, graph, f"works on {shape} with many rows per sample", "only one softmax over [N, C] is supported"
-        )
+    """Axis 1 or the last one; lower_softmax has brought the likes of [N, C, 1, 1] into the form [N, C]."""
+    rank = len(graph.tensors[node.inputs[0]].shape)
+    if normal_axis(node.attributes.get("axis", -1), rank) not in (1, rank - 1):
+        raise unsupported(node, graph, "works along an inner axis", "use a softmax along axis 1 or the last axis")
 
 
 def quantize(node: Node, quantizer: Quantizer) -> None:
-    """Emit one softmax; where the output had to take another scale, a rescale follows."""
+    """Emit one softmax along axis 1, between transposes if need be; a rescale follows where the output took another scale."""
+    graph = quantizer.graph
+    shape = graph.tensors[node.output].shape
+    last = normal_axis(node.attributes.get("axis", -1), len(shape)) == len(shape) - 1 != 1
     scale = quantizer.quant(node.inputs[0]).scale
     table = np.rint(2.0**23 * np.exp(-scale * np.arange(256))).astype(np.uint32)
-    inputs = [quantizer.s8(node.inputs[0]), quantizer.constant(f"{node.name}/table", table)]
-    if quantizer.is_float_output(node):
+    source = quantizer.channels_first(node.inputs[0]) if last else quantizer.s8(node.inputs[0])
+    inputs = [source, quantizer.constant(f"{node.name}/table", table)]
+    if quantizer.is_float_output(node) and not last:
         quantizer.emit_float("softmax", node, inputs)
         return
     wanted = quantizer.quant(node.output)
     if wanted == OUTPUT_QUANT:
-        quantizer.emit("softmax", node, inputs)
+        if last:
+            quantizer.emit_channels_first("softmax", node, inputs, {})
+        else:
+            quantizer.emit("softmax", node, inputs)
         return
-    shares = quantizer.activation(f"{node.output}/shares", quantizer.graph.tensors[node.output].shape, OUTPUT_QUANT)
+    moved = (shape[0], shape[-1], *shape[1:-1]) if last else shape
+    shares = quantizer.activation(f"{node.output}/shares", moved, OUTPUT_QUANT)
     quantizer.emit_internal("softmax", f"{node.name}/softmax", inputs, shares)
     multiplier = quantizer.multiplier(node, [OUTPUT_QUANT.scale / wanted.scale])
-    quantizer.emit("rescale", node, [shares, multiplier], {"act_min": -128, "act_max": 127})
+    bounds = {"act_min": -128, "act_max": 127}
+    if last:
+        quantizer.emit_channels_first("rescale", node, [shares, multiplier], bounds)
+    else:
+        quantizer.emit("rescale", node, [shares, multiplier], bounds)
 
 
 RULE = OperatorRule(("Softmax",), OutputRange.FIXED, check, quantize)

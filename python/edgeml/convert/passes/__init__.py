@@ -14,12 +14,16 @@ from edgeml.convert.passes.fold_batch_norm import fold_batch_norm
 from edgeml.convert.passes.fold_constants import fold_constants
 from edgeml.convert.passes.fold_pad import fold_pad
 from edgeml.convert.passes.fuse_activation import fuse_activation
+from edgeml.convert.passes.fuse_elementwise import fuse_elementwise
+from edgeml.convert.passes.fuse_moves import fuse_moves
 from edgeml.convert.passes.lower_affine import lower_affine
 from edgeml.convert.passes.lower_conv1d import lower_conv1d
 from edgeml.convert.passes.lower_gemm import lower_gemm
 from edgeml.convert.passes.lower_global_pool import lower_global_pool
+from edgeml.convert.passes.lower_linear import lower_linear
 from edgeml.convert.passes.lower_softmax import lower_softmax
 from edgeml.convert.passes.lower_split import lower_split
+from edgeml.convert.passes.sink_concat import sink_concat
 from edgeml.ir import Graph, verify
 
 Pass = Callable[[Graph], Graph]
@@ -27,11 +31,16 @@ Pass = Callable[[Graph], Graph]
 PASSES: Final[tuple[Pass, ...]] = (  # order matters; the reason stands beside each
     fold_constants,  # the others match on constants and shapes that this exposes
     drop_identity,  # nothing stands between neighbours any more
+    fuse_moves,  # channel shuffles, whose reshapes may move the batch, before reshapes are judged one by one
+    eliminate_dead,  # what fuse_moves left
     canonicalize_reshape,  # one form of Reshape, Flatten, Squeeze, Unsqueeze
     lower_global_pool,  # GlobalAveragePool and ReduceMean become AveragePool
     lower_conv1d,  # before anything that looks for 2-D convolutions
     lower_gemm,  # MatMul and Gemm in one form, with a bias to fold into
+    lower_linear,  # products over tokens, with their bias and scale
+    fuse_elementwise,  # after lower_linear took its Add and Mul, before fold_affine takes others
     lower_split,
+    sink_concat,
     lower_softmax,
     fold_pad,  # before the folds: a Pad hides the convolution from them
     fold_batch_norm,  # before fusing: leaves conv -> relu adjacent

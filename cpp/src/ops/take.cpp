@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// take: chosen elements along an axis, say the channels of a shuffle.
+#include <vector>
+
+#include "ops/checks.h"
+#include "ops/index_table.h"
+#include "ops/layout.h"
+#include "ops/operator.h"
+#include "ops/strided_copy.h"
+
+namespace edgeml {
+namespace {
+
+using kernels::act_t;
+
+class Take final : public Operator {
+ public:
+  explicit Take(const OperatorContext& context)
+      : x_(context.node.inputs[0]),
+        y_(context.node.outputs[0]),
+        axis_(context.attribute(0)),
+        in_dims_(context.input(0).dims),
+        out_dims_(context.output().dims),
+        in_(in_dims_),
+        out_(out_dims_) {
+    const auto values = context.input(1).values<std::int32_t>();
+    index_.assign(values.begin(), values.end());
+  }
+
+  void run(const Run& run) const noexcept override {
+    for (std::int64_t n = 0; n < run.batch; ++n) {
+      const act_t* const x = run.tensor<act_t>(x_) + n * in_.sample_step;
+      act_t* const y = run.tensor<act_t>(y_) + n * out_.sample_step;
+      if (axis_ == 1) {
+        for_ranges(run.parallel, out_.groups, tile_count(run.parallel, out_.groups, out_.sample_step, kTileBytesMin),
+                   [&](std::int64_t begin, std::int64_t end, std::int32_t) {
+                     for (std::int64_t g = begin; g < end; ++g) plane(x, y + g * out_.plane_step, g);
+                   });
+        continue;
+      }
+      for_each_element(out_dims_, [&](auto at) {
+        const std::int64_t target = byte_of(out_, out_dims_, at);
+        auto& position = at[static_cast<std::size_t>(axis_)];
+        position = index_[static_cast<std::size_t>(position)];
+        y[target] = x[byte_of(in_, in_dims_, at)];
+      });
+    }
+  }
+
+ private:
+  // One plane of 4 channels from up to 4 planes of the input: bytes are interleaved, words need no more than shifts.
+  void plane(const act_t* x, act_t* y, std::int64_t g) const noexcept {
+    const act_t* from[4];
+    for (std::int64_t j = 0; j < 4; ++j) {
+      const std::int64_t c = std::min(g * 4 + j, out_.channels - 1);  // an absent channel may hold anything
+      from[j] = x + in_.byte_of(index_[static_cast<std::size_t>(c)], 0);
+    }
+    for (std::int64_t p = 0; p < out_.pixels * 4; p += 4) {
+      y[p] = from[0][p];
+      y[p + 1] = from[1][p];
+      y[p + 2] = from[2][p];
+      y[p + 3] = from[3][p];
+    }
+  }
+
+  std::uint32_t x_, y_;
+  std::int32_t axis_;
+  Dims in_dims_, out_dims_;
+  Layout in_, out_;
+  std::vector<std::int32_t> index_;
+};
+
+}  // namespace
+
+OperatorResult make_take(const OperatorContext& context) {
+  const Tensor& x = context.input(0);
+  const Tensor& y = context.output();
+  EDGEML_RETURN_IF_ERROR(check_activation(context, x, DType::s8));
+  EDGEML_RETURN_IF_ERROR(check_activation(context, y, DType::s8, x.dims.rank));
+  EDGEML_RETURN_IF_ERROR(check_same_quantization(context, x, y));
+  EDGEML_RETURN_IF_ERROR(check_attribute_range(context, 0, 1, 1, x.dims.rank - 1));
+  const std::int32_t axis = context.attribute(0);
+  Dims expected = x.dims;
+  expected[axis] = y.dims[axis];
+  if (y.dims != expected) {
+    return fail(ErrorCode::shape_mismatch, where(context), ": input and output differ beside axis ", axis);
+  }
+  EDGEML_RETURN_IF_ERROR(check_indices(context, 1, y.dims[axis], x.dims[axis]));
+  return std::make_unique<Take>(context);
+}
+
+}  // namespace edgeml
