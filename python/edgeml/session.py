@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,10 +92,13 @@ class InferenceSession:
         Raises:
             ArtifactError: the file can no longer be read.
         """
+        import hashlib  # noqa: PLC0415 - maps OpenSSL, 4 MB that a device without a monitor does not need
+
         if isinstance(self._source, bytes):
             return hashlib.sha256(self._source).digest()[:8]
         try:
-            return hashlib.sha256(Path(self._source).read_bytes()).digest()[:8]
+            with open(self._source, "rb") as file:  # noqa: PTH123 - pathlib would be a megabyte for this one line
+                return hashlib.sha256(file.read()).digest()[:8]
         except OSError as error:
             raise ArtifactError(f"cannot read {self._source} for its model id: {error.strerror}") from error
 

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <type_traits>
 
 #include "kernels/activation.h"
+#include "ops/weight_sums.h"
 
 namespace edgeml {
 namespace {
@@ -14,34 +14,6 @@ std::string show(const Dims& dims) {
   std::string out = "[";
   for (std::int32_t axis = 0; axis < dims.rank; ++axis) out += (axis == 0 ? "" : ", ") + std::to_string(dims[axis]);
   return out + "]";
-}
-
-struct RowSums {
-  std::int64_t sum = 0;
-  std::int64_t magnitude = 0;  // sum of absolute values
-  bool has_minus_128 = false;
-};
-
-// In blocks whose sums fit int32, so that the compiler can use vectors; loading a model spends its time here.
-template <class Step>
-RowSums sum_row(const std::int8_t* values, std::int64_t count, Step step) {
-  constexpr std::int64_t kBlock = 1 << 16;
-  RowSums sums;
-  for (std::int64_t begin = 0; begin < count; begin += kBlock) {
-    std::int32_t sum = 0;
-    std::int32_t magnitude = 0;
-    std::int32_t minus_128 = 0;
-    for (std::int64_t i = begin; i < std::min(begin + kBlock, count); ++i) {
-      const std::int32_t w = values[i * step];
-      sum += w;
-      magnitude += w < 0 ? -w : w;
-      minus_128 |= static_cast<std::int32_t>(w == -128);
-    }
-    sums.sum += sum;
-    sums.magnitude += magnitude;
-    sums.has_minus_128 |= minus_128 != 0;
-  }
-  return sums;
 }
 
 }  // namespace
@@ -148,9 +120,7 @@ Status check_weights(const OperatorContext& context, std::int64_t rows, std::int
   const auto bias = context.input(2).values<std::int32_t>();
   const std::int64_t zero_point = context.input(0).zero_point;
   for (std::int64_t r = 0; r < rows; ++r) {
-    const std::int8_t* const first = weights + r * row_step;
-    const RowSums sums = value_step == 1 ? sum_row(first, row, std::integral_constant<std::int64_t, 1>{})
-                                         : sum_row(first, row, value_step);
+    const WeightSums sums = weight_sums(weights + r * row_step, row, value_step);
     if (sums.has_minus_128) {
       return fail(ErrorCode::bad_weight, where(context), ": a weight of channel ", r,
                   " is -128, the range is -127..127");

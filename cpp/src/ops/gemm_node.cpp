@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kernels/pack_weights.h"
+#include "ops/weight_sums.h"
 
 namespace edgeml {
 
@@ -34,10 +35,8 @@ Result<GemmNode> GemmNode::pack(const kernels::KernelRow<kernels::QS8GemmFn>& ro
                          static_cast<std::int32_t>(source.in_channels), row.nr, row.kr, weights);
   const std::int64_t depth = source.taps * source.in_channels;
   for (std::int64_t c = 0; c < source.channels; ++c) {
-    std::int64_t sum = 0;
-    for (const std::int8_t w :
-         source.weights.subspan(static_cast<std::size_t>(c * depth), static_cast<std::size_t>(depth)))
-      sum += w;
+    const std::int64_t sum =
+        weight_sums(source.weights.subspan(static_cast<std::size_t>(c * depth), static_cast<std::size_t>(depth))).sum;
     bias[c] = static_cast<std::int32_t>(source.bias[static_cast<std::size_t>(c)] -
                                         (source.zero_point_in + kernels::kActOffset) * sum);
     multiplier[c] = source.multiplier[static_cast<std::size_t>(c)];
