@@ -87,6 +87,14 @@ void bind_session(py::module_& module) {
       .def_readonly("macs", &NodeProfile::macs)
       .def_readonly("duration_ns", &NodeProfile::duration_ns);
 
+  py::class_<ArenaBlock>(module, "ArenaBlock", "A block of the arena and the nodes, first to last, that need it.")
+      .def_readonly("tensors", &ArenaBlock::tensors)
+      .def_readonly("workspace_of", &ArenaBlock::workspace_of)
+      .def_readonly("offset", &ArenaBlock::offset)
+      .def_readonly("bytes", &ArenaBlock::bytes)
+      .def_readonly("first", &ArenaBlock::first)
+      .def_readonly("last", &ArenaBlock::last);
+
   const auto session =
       py::class_<Session>(module, "Session", "A checked, planned and prepacked artifact.")
           .def(py::init<const py::object&, int, std::optional<std::string>>(), py::arg("source"), py::arg("threads"),
@@ -101,6 +109,8 @@ void bind_session(py::module_& module) {
               "declared_batch", [](const Session& s) { return s.get().declared_batch(); },
               "0 if it is free; 1 where no tensor has a batch axis.")
           .def_property_readonly("arena_bytes", &Session::arena_bytes)
+          .def_property_readonly("live_bytes_max", &Session::live_bytes_max)
+          .def_property_readonly("arena_blocks", &Session::arena_blocks)
           .def_property_readonly("macs_per_sample", [](const Session& s) { return s.get().macs_per_sample(); })
           .def_property_readonly("packed_weight_bytes", [](const Session& s) { return s.get().packed_weight_bytes(); })
           .def("plan_text", &Session::plan_text)

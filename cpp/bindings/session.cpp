@@ -139,16 +139,25 @@ void Session::bind(std::int64_t batch) {
   with_batch(batch, [] {});
 }
 
-std::int64_t Session::arena_bytes() {
+template <class Read>
+auto Session::read_locked(const Read& read) {
+  check_fork();
   const py::gil_scoped_release unlocked;
   const std::lock_guard lock(mutex_);
-  return session_.arena_bytes();
+  return read();
 }
 
+std::int64_t Session::arena_bytes() {
+  return read_locked([this] { return session_.arena_bytes(); });
+}
+std::int64_t Session::live_bytes_max() {
+  return read_locked([this] { return session_.live_bytes_max(); });
+}
+std::vector<ArenaBlock> Session::arena_blocks() {
+  return read_locked([this] { return session_.arena_blocks(); });
+}
 std::string Session::plan_text() {
-  const py::gil_scoped_release unlocked;
-  const std::lock_guard lock(mutex_);
-  return session_.plan_text();
+  return read_locked([this] { return session_.plan_text(); });
 }
 
 void Session::execute(std::int64_t batch, std::span<const void* const> in, std::span<void* const> out) {

@@ -32,7 +32,10 @@ class Session {
   std::vector<std::int64_t> durations_ns(const pybind11::dict& feed, int runs);
 
   void bind(std::int64_t batch);
+  // What depends on the bound batch is read under the lock too.
   std::int64_t arena_bytes();
+  std::int64_t live_bytes_max();
+  std::vector<ArenaBlock> arena_blocks();
   std::string plan_text();
 
   const std::vector<ArrayPort>& input_ports() const { return inputs_; }
@@ -48,6 +51,8 @@ class Session {
   void make_outputs(Call& call) const;
   void prepare(const pybind11::dict& feed, int runs, Call& call) const;
   void check_fork();
+  template <class Read>
+  auto read_locked(const Read& read);
   template <class Work>
   void with_batch(std::int64_t batch, const Work& work);
 

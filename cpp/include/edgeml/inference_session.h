@@ -35,6 +35,17 @@ struct NodeProfile {
   std::int64_t duration_ns = 0;  // median over the runs
 };
 
+// A block of the arena, and the nodes, first to last, that need it: -1 from before the first node, the number of nodes
+// to after the last.
+struct ArenaBlock {
+  std::vector<std::string> tensors;  // that stand in it one after another; empty: it is the workspace of a node
+  std::string workspace_of;
+  std::int64_t offset = 0;
+  std::int64_t bytes = 0;
+  std::int64_t first = 0;
+  std::int64_t last = 0;
+};
+
 class InferenceSession {
  public:
   static Result<InferenceSession> open(const std::string& path, const SessionOptions& options);
@@ -57,8 +68,11 @@ class InferenceSession {
   std::int64_t batch() const noexcept;
   std::int64_t declared_batch() const noexcept;  // 0 if it is free
 
-  // Bytes of the arena for the bound batch, and the plan as text.
+  // Bytes of the arena for the bound batch; the most bytes that live at once, below which no arena can be; its blocks;
+  // the plan as text.
   std::int64_t arena_bytes() const noexcept;
+  std::int64_t live_bytes_max() const noexcept;
+  std::vector<ArenaBlock> arena_blocks() const;
   std::string plan_text() const;
   std::int64_t macs_per_sample() const noexcept;
   std::int64_t packed_weight_bytes() const noexcept;

@@ -48,6 +48,18 @@ std::int64_t place_in_order(std::vector<Block>& blocks, const std::vector<std::s
   return arena;
 }
 
+std::int64_t most_live_bytes(const std::vector<Block>& blocks) {
+  std::int64_t most = 0;
+  for (const Block& at : blocks) {  // what is needed grows only where a block comes to life
+    std::int64_t bytes = 0;
+    for (const Block& block : blocks) {
+      if (block.first <= at.first && at.first <= block.last) bytes += block.bytes;
+    }
+    most = std::max(most, bytes);
+  }
+  return most;
+}
+
 class Planner {
  public:
   Planner(const Model& model, std::int64_t batch) : model_(model), last_use_(last_uses(model)) {
@@ -94,6 +106,7 @@ class Planner {
     plan_.blocks = breadth_bytes < size_bytes ? std::move(by_breadth) : std::move(by_size);
     plan_.arena_bytes = std::min(breadth_bytes, size_bytes);
     if (plan_.arena_bytes > arena_bytes_max) return too_large();
+    plan_.live_bytes_max = most_live_bytes(plan_.blocks);
     return std::move(plan_);
   }
 
@@ -157,8 +170,26 @@ Result<ExecutionPlan> make_plan(const Model& model, std::span<const std::unique_
   return planner.place(arena_bytes_max);
 }
 
+std::vector<PlannedBlock> planned_blocks(const ExecutionPlan& plan, const Model& model) {
+  std::vector<PlannedBlock> planned(plan.blocks.size());
+  for (std::size_t i = 0; i < planned.size(); ++i) planned[i].block = plan.blocks[i];
+  const auto hold = [&](std::uint32_t tensor) {
+    const std::int32_t block = plan.tensor_block[tensor];
+    if (block != ExecutionPlan::kNoBlock)
+      planned[static_cast<std::size_t>(block)].tensors.push_back(model.tensors[tensor].name);
+  };
+  for (const std::uint32_t input : model.inputs) hold(input);
+  for (std::size_t i = 0; i < model.nodes.size(); ++i) {
+    hold(model.nodes[i].outputs[0]);
+    const std::int32_t block = plan.workspace_block[i];
+    if (block != ExecutionPlan::kNoBlock) planned[static_cast<std::size_t>(block)].workspace_of = model.nodes[i].name;
+  }
+  return planned;
+}
+
 std::string to_text(const ExecutionPlan& plan, const Model& model) {
-  std::string out = text("arena: ", plan.arena_bytes, " bytes, batch ", plan.batch, "\n");
+  std::string out =
+      text("arena: ", plan.arena_bytes, " bytes, at least ", plan.live_bytes_max, ", batch ", plan.batch, "\n");
   const auto nodes = static_cast<std::int64_t>(model.nodes.size());
   const auto append = [&](const std::string& what, std::int32_t block) {
     if (block != ExecutionPlan::kNoBlock) append_line(out, what, plan.blocks[static_cast<std::size_t>(block)], nodes);

@@ -30,6 +30,7 @@ struct ExecutionPlan {
 
   std::int64_t batch = 0;
   std::int64_t arena_bytes = 0;
+  std::int64_t live_bytes_max = 0;  // the most bytes that are needed at one node: no placement has a smaller arena
   std::vector<Block> blocks;
   std::vector<std::int32_t> tensor_block;     // by tensor; kNoBlock: a constant, or an array of the caller
   std::vector<std::int32_t> workspace_block;  // by node; kNoBlock: the node needs none
@@ -45,6 +46,14 @@ bool is_callers_array(const Model& model, std::uint32_t tensor);
 //   by breadth  in the order in which blocks come to life
 Result<ExecutionPlan> make_plan(const Model& model, std::span<const std::unique_ptr<Operator>> operators,
                                 std::int64_t batch, std::int64_t arena_bytes_max);
+
+// What a block holds: the tensors that share it, in order of their nodes, or the workspace of a node.
+struct PlannedBlock {
+  std::vector<std::string> tensors;
+  std::string workspace_of;
+  Block block;
+};
+std::vector<PlannedBlock> planned_blocks(const ExecutionPlan& plan, const Model& model);
 
 // One line per tensor and scratch area: bytes, offset, lifetime.
 std::string to_text(const ExecutionPlan& plan, const Model& model);

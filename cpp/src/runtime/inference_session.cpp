@@ -241,7 +241,18 @@ int InferenceSession::threads() const noexcept { return impl_->pool->threads(); 
 std::int64_t InferenceSession::batch() const noexcept { return impl_->plan.batch; }
 std::int64_t InferenceSession::declared_batch() const noexcept { return impl_->model.declared_batch; }
 std::int64_t InferenceSession::arena_bytes() const noexcept { return impl_->plan.arena_bytes; }
+std::int64_t InferenceSession::live_bytes_max() const noexcept { return impl_->plan.live_bytes_max; }
 std::string InferenceSession::plan_text() const { return to_text(impl_->plan, impl_->model); }
+
+std::vector<ArenaBlock> InferenceSession::arena_blocks() const {
+  std::vector<ArenaBlock> blocks;
+  for (PlannedBlock& planned : planned_blocks(impl_->plan, impl_->model)) {
+    const Block& block = planned.block;
+    blocks.push_back({std::move(planned.tensors), std::move(planned.workspace_of), block.offset, block.bytes,
+                      block.first, block.last});
+  }
+  return blocks;
+}
 
 std::int64_t InferenceSession::macs_per_sample() const noexcept {
   std::int64_t macs = 0;

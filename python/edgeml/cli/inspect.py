@@ -4,7 +4,8 @@
     edgeml inspect kws.edgeml
 
 The file is read twice, by the pure-Python reader and by the core that devices run: a damaged file is an error. The arena
-is what the core plans for a batch of 1 (or the declared one); it is the same on every machine.
+is what the core plans for a batch of 1 (or the declared one); it is the same on every machine. Its picture has a line per
+node: `#` is written there, `=` is kept for later nodes, `w` is the node's workspace.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from edgeml import _core
 from edgeml.artifact import Artifact
 from edgeml.artifact.model import Graph, Node, Tensor
+from edgeml.cli.arena_picture import arena_picture
 from edgeml.observe.schema import TelemetrySchema
 
 
@@ -47,14 +49,32 @@ def describe(artifact: Artifact) -> dict[str, Any]:
         "outputs": [_tensor(graph.tensors[i]) for i in graph.outputs],
         "nodes": [_node(graph, node) for node in graph.nodes],
         "constant_bytes": sum(_constant_bytes(tensor) for tensor in graph.tensors),
-        "arena_bytes": _arena_bytes(artifact),
+        **_arena(artifact),
         "metadata": dict(artifact.metadata),
         "telemetry": _telemetry(artifact.telemetry_bytes),
     }
 
 
-def _arena_bytes(artifact: Artifact) -> int:
-    return _core.Session(artifact.to_bytes(), 1, "ref").arena_bytes  # bound to the declared batch, or to 1
+def _arena(artifact: Artifact) -> dict[str, Any]:
+    graph = artifact.graph
+    session = _core.Session(artifact.to_bytes(), 1, "ref")  # bound to the declared batch, or to 1
+    writer = {graph.tensors[node.outputs[0]].name: i for i, node in enumerate(graph.nodes)}
+    return {
+        "arena_bytes": session.arena_bytes,
+        "live_bytes_max": session.live_bytes_max,
+        "arena_blocks": [
+            {
+                "tensors": block.tensors,
+                "workspace_of": block.workspace_of,
+                "offset": block.offset,
+                "bytes": block.bytes,
+                "first": block.first,
+                "last": block.last,
+                "written": [writer.get(name, -1) for name in block.tensors],
+            }
+            for block in session.arena_blocks
+        ],
+    }
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
@@ -111,9 +131,12 @@ def _lines(document: dict[str, Any]) -> list[str]:
         row = f"{node['name'][-38:]:40s}{node['op']:18s}{_shape(node['output']):20s}"
         lines.append(f"{row}{node['constant_bytes']:12,}{node['macs']:14,}")
     macs = sum(node["macs"] for node in document["nodes"])
-    arena = f"planned arena: {document['arena_bytes']:,} bytes"
+    arena = f"planned arena: {document['arena_bytes']:,} bytes (at least {document['live_bytes_max']:,} live at once)"
     lines.append(f"{'total':78s}{document['constant_bytes']:12,}{macs:14,}")
     lines += [arena, ""]
+    if document["arena_blocks"]:
+        names = [node["name"] for node in document["nodes"]]
+        lines += [*arena_picture(document["arena_blocks"], names, document["arena_bytes"]), ""]
     lines += [f"{key}: {json.dumps(value)}" for key, value in sorted(metadata.items())]
     telemetry = document["telemetry"]
     if telemetry is None:

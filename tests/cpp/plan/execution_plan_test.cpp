@@ -4,9 +4,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cpu/cpu_features.h"
@@ -81,6 +83,39 @@ TEST_CASE("nothing live is overwritten") {
     REQUIRE(plan.ok());
     check_by_map(loaded, plan.value());
   }
+}
+
+TEST_CASE("the lower bound is what lives at the fullest node, and no plan is below it") {
+  const Loaded loaded(Isa::ref);
+  for (const std::int64_t batch : {1, 3, 64}) {
+    const ExecutionPlan plan = loaded.plan(batch).value();
+    std::int64_t most = 0;
+    for (std::int64_t at = -1; at <= static_cast<std::int64_t>(loaded.model.value().nodes.size()); ++at) {
+      std::int64_t bytes = 0;
+      for (const Block& block : plan.blocks) bytes += block.first <= at && at <= block.last ? block.bytes : 0;
+      most = std::max(most, bytes);
+    }
+    CHECK(plan.live_bytes_max == most);
+    CHECK(plan.arena_bytes >= most);
+  }
+}
+
+TEST_CASE("every tensor of the arena and every workspace is in one planned block") {
+  const Loaded loaded(Isa::ref);
+  const Model& model = loaded.model.value();
+  const ExecutionPlan plan = loaded.plan(1).value();
+  const std::vector<PlannedBlock> blocks = planned_blocks(plan, model);
+  std::size_t tensors = 0;
+  std::size_t workspaces = 0;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    CHECK(blocks[i].block == plan.blocks[i]);
+    CHECK(blocks[i].tensors.empty() != blocks[i].workspace_of.empty());
+    tensors += blocks[i].tensors.size();
+    workspaces += blocks[i].workspace_of.empty() ? 0 : 1;
+  }
+  const auto in_arena = [](std::int32_t block) { return block != ExecutionPlan::kNoBlock; };
+  CHECK(std::cmp_equal(tensors, std::count_if(plan.tensor_block.begin(), plan.tensor_block.end(), in_arena)));
+  CHECK(std::cmp_equal(workspaces, std::count_if(plan.workspace_block.begin(), plan.workspace_block.end(), in_arena)));
 }
 
 TEST_CASE("the plan is the same on every level of this machine") {
