@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// qs8_dwconv on the depthwise layers of MobileNetV2-224, one plane of 4 channels.
+// qs8_dwconv on the depthwise layers of MobileNetV2-224, one plane of 4 channels, padding included.
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -8,6 +8,7 @@
 
 #include "families.h"
 #include "kernels/qs8_dwconv/qs8_dwconv_pack.h"
+#include "kernels/qs8_dwconv/qs8_dwconv_padded.h"
 #include "table.h"
 
 namespace edgeml::bench {
@@ -26,7 +27,7 @@ constexpr Shape kShapes[] = {
 };
 
 struct Problem {
-  std::vector<act_t> in, out;
+  std::vector<act_t> in, out, scratch;
   std::vector<std::int8_t> packed;
   std::int32_t bias[4] = {};
   float multiplier[4] = {0.01F, 0.01F, 0.01F, 0.01F};
@@ -35,14 +36,22 @@ struct Problem {
 
 std::shared_ptr<Problem> make_problem(const Shape& s, std::int32_t kr) {
   auto p = std::make_shared<Problem>();
-  const std::int32_t in_side = (s.out - 1) * s.stride + s.kernel;
-  p->in.resize(static_cast<std::size_t>(in_side) * in_side * 4 + kDwconvReadSlack, 77);
+  const std::int32_t side = s.out * s.stride;
+  p->in.resize(static_cast<std::size_t>(side) * side * 4, 77);
+  const std::int32_t reach = window_reach(s.out, s.stride, s.kernel, 1);
+  p->scratch.resize(static_cast<std::size_t>(qs8_dwconv_scratch_bytes(reach, reach)));
   const std::vector<std::int8_t> taps(static_cast<std::size_t>(s.kernel) * s.kernel * 4, 3);
   p->packed.resize(static_cast<std::size_t>(qs8_dwconv_packed_bytes(s.kernel, s.kernel, kr)));
   qs8_dwconv_pack(taps.data(), s.kernel, s.kernel, kr, p->packed.data());
   p->out.resize(static_cast<std::size_t>(s.out) * s.out * 4);
-  p->args = {.in = p->in.data(),
-             .in_row_step = in_side * 4,
+  p->args = {.planes = 1,
+             .in = p->in.data(),
+             .in_plane_step = std::int64_t{side} * side * 4,
+             .in_h = side,
+             .in_w = side,
+             .pad_top = s.stride == 1 ? s.kernel / 2 : s.kernel / 2 - 1,
+             .pad_left = s.stride == 1 ? s.kernel / 2 : s.kernel / 2 - 1,
+             .zero_point_in = 77,
              .out_h = s.out,
              .out_w = s.out,
              .kernel_h = s.kernel,
@@ -55,7 +64,9 @@ std::shared_ptr<Problem> make_problem(const Shape& s, std::int32_t kr) {
              .bias = p->bias,
              .multiplier = p->multiplier,
              .out = p->out.data(),
-             .range = {-128.0F, 127.0F, kActOffset}};
+             .out_plane_step = std::int64_t{s.out} * s.out * 4,
+             .range = {-128.0F, 127.0F, kActOffset},
+             .scratch = p->scratch.data()};
   return p;
 }
 

@@ -10,6 +10,7 @@
 
 #include "kernels/pack_weights.h"
 #include "kernels/qs8_dwconv/qs8_dwconv_pack.h"
+#include "kernels/qs8_dwconv/qs8_dwconv_padded.h"
 #include "support/kernel_cases.h"
 
 namespace edgeml::test {
@@ -79,16 +80,15 @@ std::int32_t expected(const Conv& c, const Operands& o, bool depthwise, std::int
   return static_cast<std::int32_t>(std::clamp(rounded, double(c.act_min - c.zy), double(c.act_max - c.zy))) + c.zy;
 }
 
-// x in C4P with explicit padding, memory domain: [ceil(C/4)][padded][padded][4], and the slack of qs8_dwconv.
-std::vector<act_t> padded_input(const Conv& c, const Operands& o) {
-  const std::int32_t padded = c.size + 2 * c.pad;
+// x in C4P with explicit padding, memory domain: [ceil(C/4)][padded][padded][4], padded = size + 2*pad.
+std::vector<act_t> padded_input(const Conv& c, const Operands& o, std::int32_t pad) {
+  const std::int32_t padded = c.size + 2 * pad;
   const std::int32_t planes = (c.in_channels + 3) / 4;
-  std::vector<act_t> in(static_cast<std::size_t>(planes) * padded * padded * 4 + kDwconvReadSlack,
-                        static_cast<act_t>(c.zx + kActOffset));
+  std::vector<act_t> in(static_cast<std::size_t>(planes) * padded * padded * 4, static_cast<act_t>(c.zx + kActOffset));
   for (std::int32_t ch = 0; ch < c.in_channels; ++ch) {
     for (std::int32_t y = 0; y < c.size; ++y) {
       for (std::int32_t x = 0; x < c.size; ++x) {
-        const std::size_t word = (static_cast<std::size_t>(ch / 4) * padded + y + c.pad) * padded + x + c.pad;
+        const std::size_t word = (static_cast<std::size_t>(ch / 4) * padded + y + pad) * padded + x + pad;
         in[word * 4 + ch % 4] =
             static_cast<act_t>(o.x[(static_cast<std::size_t>(ch) * c.size + y) * c.size + x] + kActOffset);
       }
@@ -125,7 +125,7 @@ TEST_CASE("qs8_gemm is convolution") {
     for (const Conv& c : kConvs) {
       INFO(std::string(row.name));
       const Operands o = random_operands(c, false, rng);
-      const std::vector<act_t> in = padded_input(c, o);
+      const std::vector<act_t> in = padded_input(c, o, c.pad);
       const std::int32_t padded = c.size + 2 * c.pad;
       const std::int32_t planes = (c.in_channels + 3) / 4;
       std::vector<std::int32_t> offsets;
@@ -179,40 +179,51 @@ TEST_CASE("qs8_dwconv is depthwise convolution") {
       INFO(std::string(row.name));
       c.out_channels = c.in_channels;
       const Operands o = random_operands(c, true, rng);
-      const std::vector<act_t> in = padded_input(c, o);
-      const std::int32_t padded = c.size + 2 * c.pad;
+      const std::vector<act_t> in = padded_input(c, o, 0);
       const std::int32_t planes = (c.in_channels + 3) / 4;
+      const std::int32_t taps = c.kernel * c.kernel;
+      const std::int64_t packed_step = qs8_dwconv_packed_bytes(c.kernel, c.kernel, row.kr);
+      std::vector<std::int8_t> packed(static_cast<std::size_t>(planes * packed_step));
+      std::vector<std::int32_t> bias(static_cast<std::size_t>(planes) * 4);
+      std::vector<float> multipliers(bias.size());
+      for (std::int32_t plane = 0; plane < planes; ++plane) {
+        std::vector<std::int8_t> canonical(static_cast<std::size_t>(taps) * 4);
+        for (std::int32_t i = 0; i < 4 && plane * 4 + i < c.in_channels; ++i) {
+          for (std::int32_t t = 0; t < taps; ++t) {
+            canonical[t * 4 + i] = o.w[static_cast<std::size_t>(t) * c.in_channels + plane * 4 + i];
+          }
+          bias[plane * 4 + i] = folded_bias(c, o, true, plane * 4 + i);
+          multipliers[plane * 4 + i] = o.multiplier[plane * 4 + i];
+        }
+        qs8_dwconv_pack(canonical.data(), c.kernel, c.kernel, row.kr, packed.data() + plane * packed_step);
+      }
       const std::int32_t pixels = c.out_size() * c.out_size();
       std::vector<act_t> out(static_cast<std::size_t>(planes) * pixels * 4);
-      for (std::int32_t plane = 0; plane < planes; ++plane) {
-        std::vector<std::int8_t> taps(static_cast<std::size_t>(c.kernel) * c.kernel * 4);
-        std::int32_t bias[4] = {};
-        float multipliers[4] = {};
-        for (std::int32_t i = 0; i < 4 && plane * 4 + i < c.in_channels; ++i) {
-          for (std::int32_t t = 0; t < c.kernel * c.kernel; ++t) {
-            taps[t * 4 + i] = o.w[static_cast<std::size_t>(t) * c.in_channels + plane * 4 + i];
-          }
-          bias[i] = folded_bias(c, o, true, plane * 4 + i);
-          multipliers[i] = o.multiplier[plane * 4 + i];
-        }
-        std::vector<std::int8_t> packed(qs8_dwconv_packed_bytes(c.kernel, c.kernel, row.kr));
-        qs8_dwconv_pack(taps.data(), c.kernel, c.kernel, row.kr, packed.data());
-        row.fn({.in = in.data() + static_cast<std::size_t>(plane) * padded * padded * 4,
-                .in_row_step = padded * 4,
-                .out_h = c.out_size(),
-                .out_w = c.out_size(),
-                .kernel_h = c.kernel,
-                .kernel_w = c.kernel,
-                .stride_h = c.stride,
-                .stride_w = c.stride,
-                .dilation_h = 1,
-                .dilation_w = 1,
-                .weights = packed.data(),
-                .bias = bias,
-                .multiplier = multipliers,
-                .out = out.data() + static_cast<std::size_t>(plane) * pixels * 4,
-                .range = output_range(c.act_min, c.act_max, c.zy)});
-      }
+      const std::int32_t reach = window_reach(c.out_size(), c.stride, c.kernel, 1);
+      std::vector<act_t> scratch(static_cast<std::size_t>(qs8_dwconv_scratch_bytes(reach, reach)));
+      row.fn({.planes = planes,
+              .in = in.data(),
+              .in_plane_step = std::int64_t{c.size} * c.size * 4,
+              .in_h = c.size,
+              .in_w = c.size,
+              .pad_top = c.pad,
+              .pad_left = c.pad,
+              .zero_point_in = c.zx + kActOffset,
+              .out_h = c.out_size(),
+              .out_w = c.out_size(),
+              .kernel_h = c.kernel,
+              .kernel_w = c.kernel,
+              .stride_h = c.stride,
+              .stride_w = c.stride,
+              .dilation_h = 1,
+              .dilation_w = 1,
+              .weights = packed.data(),
+              .bias = bias.data(),
+              .multiplier = multipliers.data(),
+              .out = out.data(),
+              .out_plane_step = std::int64_t{pixels} * 4,
+              .range = output_range(c.act_min, c.act_max, c.zy),
+              .scratch = scratch.data()});
       check_outputs(c, o, true, out);
     }
   }

@@ -36,6 +36,13 @@ __attribute__((always_inline)) static inline __m512i round_512(__m512i acc, __m5
   return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc), multiplier));
 }
 
+// The same for multipliers of any size: clamped while it is a float, as requantize_f32 does.
+__attribute__((always_inline)) static inline __m512i round_clamped_512(__m512i acc, __m512 multiplier,
+                                                                       const OutputRange& range) {
+  const __m512 p = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), multiplier);
+  return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(p, _mm512_set1_ps(range.lo)), _mm512_set1_ps(range.hi)));
+}
+
 // Four vectors of rounded results -> stored bytes: lane i of 128 bits holds lane i of r0, of r1, of r2 and of r3.
 __attribute__((always_inline)) static inline __m512i pack_512(__m512i r0, __m512i r1, __m512i r2, __m512i r3,
                                                               const OutputRange512& range) {

@@ -3,12 +3,12 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/pad_plane.h"
 #include "ops/checks.h"
 #include "ops/gemm_node.h"
 #include "ops/layout.h"
 #include "ops/one_channel_conv2d.h"
 #include "ops/operator.h"
-#include "ops/padded_plane.h"
 #include "ops/window.h"
 
 namespace edgeml {
@@ -83,8 +83,8 @@ class Conv2d final : public Operator {
     for_ranges(run.parallel, in_.groups, tile_count(run.parallel, in_.groups, workspace_.shared, kTileBytesMin),
                [&](std::int64_t begin, std::int64_t end, std::int32_t) {
                  for (std::int64_t g = begin; g < end; ++g) {
-                   fill_padding(window_, stored_zero_point_, copy + g * plane_step_);
-                   copy_inside(x + g * in_.plane_step, window_, copy + g * plane_step_);
+                   kernels::fill_padding(window_.padding(), stored_zero_point_, copy + g * plane_step_);
+                   kernels::copy_inside(x + g * in_.plane_step, window_.padding(), copy + g * plane_step_);
                  }
                });
     return copy;

@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/pad_plane.h"
 #include "ops/gemm_node.h"
 #include "ops/layout.h"
-#include "ops/padded_plane.h"
 
 namespace edgeml {
 namespace {
@@ -76,7 +76,7 @@ class OneChannelConv2d final : public Operator {
   void spread_row(const act_t* x, std::int32_t row, act_t* copy) const noexcept {
     const std::int32_t width = window_.reach_w();
     act_t* const out = copy + std::int64_t{row} * width * 4;
-    fill_words(out, width, stored_zero_point_);
+    kernels::fill_words(out, width, stored_zero_point_);
     const std::int32_t source = row - window_.pad_top;
     if (source < 0 || source >= window_.in_h) return;
     const act_t* const in = x + std::int64_t{source} * window_.in_w * 4;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "kernels/pad_plane.h"
 #include "ops/checks.h"
 #include "ops/operator.h"
 
@@ -37,6 +38,8 @@ struct Window {
             .pad_bottom = pad_right,
             .pad_right = pad_bottom};
   }
+  // How the input lies in a copy that has the padding in it.
+  kernels::PlanePadding padding() const { return {in_h, in_w, pad_top, pad_left, reach_h(), reach_w()}; }
   bool padded() const { return pad_top > 0 || pad_left > 0 || reach_h() > in_h || reach_w() > in_w; }
 };
 

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every qs8_dwconv row that this machine runs equals ref, byte for byte, and reads no more than kDwconvReadSlack bytes
-// past the last needed word.
+// Every qs8_dwconv row that this machine runs equals ref, byte for byte, and touches nothing but what
+// qs8_dwconv.h describes.
 #include "kernels/qs8_dwconv/qs8_dwconv.h"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
 
 #include "kernels/qs8_dwconv/qs8_dwconv_pack.h"
+#include "kernels/qs8_dwconv/qs8_dwconv_padded.h"
 #include "support/guarded_buffer.h"
 #include "support/kernel_cases.h"
 
@@ -24,9 +26,16 @@ struct Window {
   std::int32_t dilation_h = 1, dilation_w = 1;
 };
 
+// Padding on each side: what the window reaches beyond the plane, negative where it stops short of the border.
+struct Padding {
+  std::int32_t top = 0, left = 0, bottom = 0, right = 0;
+};
+
 struct DwconvCase {
   Window window;
   std::int32_t out_h, out_w;
+  Padding pads = {};
+  std::int32_t planes = 1;
   Pattern inputs = Pattern::random;
   Pattern weights = Pattern::random;
   Multiplier multiplier = Multiplier::spread;
@@ -36,10 +45,16 @@ struct DwconvCase {
 class DwconvProblem {
  public:
   DwconvProblem(const DwconvCase& shape, Edge edge, Rng& rng)
-      : case_(shape), edge_(edge), in_(in_bytes(), edge), taps_(taps() * 4) {
+      : case_(shape),
+        edge_(edge),
+        in_(static_cast<std::size_t>((shape.planes - 1) * in_plane_step() + in_plane_bytes()), edge),
+        taps_(taps() * 4 * static_cast<std::size_t>(shape.planes)),
+        zero_point_(std::uniform_int_distribution<std::int32_t>(kActMin, kActMax)(rng)),
+        bias_(static_cast<std::size_t>(shape.planes) * 4),
+        multiplier_(bias_.size()) {
     fill_activations(in_.span(), shape.inputs, rng);
     fill<std::int8_t>(taps_, shape.weights, -127, 127, rng);
-    for (int c = 0; c < 4; ++c) {
+    for (std::size_t c = 0; c < bias_.size(); ++c) {
       bias_[c] = std::uniform_int_distribution<std::int32_t>(-9000, 9000)(rng);
       multiplier_[c] = multiplier(shape.multiplier, 5000.0F * std::sqrt(static_cast<float>(taps())), rng);
     }
@@ -48,10 +63,21 @@ class DwconvProblem {
   template <class Row>
   void run(const Row& row, GuardedBuffer<act_t>& out) {
     const Window& w = case_.window;
-    GuardedBuffer<std::int8_t> weights(qs8_dwconv_packed_bytes(w.kernel_h, w.kernel_w, row.kr), edge_);
-    qs8_dwconv_pack(taps_.data(), w.kernel_h, w.kernel_w, row.kr, weights.data());
-    row.fn({.in = in_.data(),
-            .in_row_step = row_step(),
+    const std::int64_t packed_step = qs8_dwconv_packed_bytes(w.kernel_h, w.kernel_w, row.kr);
+    GuardedBuffer<std::int8_t> weights(static_cast<std::size_t>(case_.planes * packed_step), edge_);
+    for (std::int32_t plane = 0; plane < case_.planes; ++plane) {
+      qs8_dwconv_pack(taps_.data() + static_cast<std::size_t>(plane) * taps() * 4, w.kernel_h, w.kernel_w, row.kr,
+                      weights.data() + plane * packed_step);
+    }
+    GuardedBuffer<act_t> scratch(static_cast<std::size_t>(qs8_dwconv_scratch_bytes(reach_h(), reach_w())), edge_);
+    row.fn({.planes = case_.planes,
+            .in = in_.data(),
+            .in_plane_step = in_plane_step(),
+            .in_h = in_h(),
+            .in_w = in_w(),
+            .pad_top = case_.pads.top,
+            .pad_left = case_.pads.left,
+            .zero_point_in = zero_point_,
             .out_h = case_.out_h,
             .out_w = case_.out_w,
             .kernel_h = w.kernel_h,
@@ -61,34 +87,41 @@ class DwconvProblem {
             .dilation_h = w.dilation_h,
             .dilation_w = w.dilation_w,
             .weights = weights.data(),
-            .bias = bias_,
-            .multiplier = multiplier_,
+            .bias = bias_.data(),
+            .multiplier = multiplier_.data(),
             .out = out.data(),
-            .range = case_.range});
+            .out_plane_step = out_plane_bytes() + kGap,
+            .range = case_.range,
+            .scratch = scratch.data()});
   }
 
-  std::size_t out_bytes() const { return static_cast<std::size_t>(case_.out_h) * case_.out_w * 4; }
+  std::size_t out_bytes() const {
+    return static_cast<std::size_t>((case_.planes - 1) * (out_plane_bytes() + kGap) + out_plane_bytes());
+  }
 
  private:
+  static constexpr std::int64_t kGap = 12;  // bytes from one plane's end to the next one's start
+
   std::size_t taps() const { return static_cast<std::size_t>(case_.window.kernel_h) * case_.window.kernel_w; }
-  std::int32_t needed_words() const {
-    const Window& w = case_.window;
-    return (case_.out_w - 1) * w.stride_w + (w.kernel_w - 1) * w.dilation_w + 1;
+  std::int32_t reach_h() const {
+    return window_reach(case_.out_h, case_.window.stride_h, case_.window.kernel_h, case_.window.dilation_h);
   }
-  // Rows overlap the slack of the row above, as they do in a padded plane.
-  std::int32_t row_step() const { return (needed_words() + 1) * 4; }
-  std::size_t in_bytes() const {
-    const Window& w = case_.window;
-    const std::int32_t last_row = (case_.out_h - 1) * w.stride_h + (w.kernel_h - 1) * w.dilation_h;
-    return static_cast<std::size_t>(last_row) * row_step() + needed_words() * 4 + kDwconvReadSlack;
+  std::int32_t reach_w() const {
+    return window_reach(case_.out_w, case_.window.stride_w, case_.window.kernel_w, case_.window.dilation_w);
   }
+  std::int32_t in_h() const { return std::max(1, reach_h() - case_.pads.top - case_.pads.bottom); }
+  std::int32_t in_w() const { return std::max(1, reach_w() - case_.pads.left - case_.pads.right); }
+  std::int64_t in_plane_bytes() const { return std::int64_t{in_h()} * in_w() * 4; }
+  std::int64_t in_plane_step() const { return in_plane_bytes() + kGap; }
+  std::int64_t out_plane_bytes() const { return std::int64_t{case_.out_h} * case_.out_w * 4; }
 
   DwconvCase case_;
   Edge edge_;
   GuardedBuffer<act_t> in_;
   std::vector<std::int8_t> taps_;
-  std::int32_t bias_[4];
-  float multiplier_[4];
+  std::int32_t zero_point_;
+  std::vector<std::int32_t> bias_;
+  std::vector<float> multiplier_;
 };
 
 template <class Row>
@@ -110,7 +143,8 @@ void check(const Row& row, const DwconvCase& shape, Rng& rng) {
   const Window& w = shape.window;
   INFO(std::string(row.name) << " window " << w.kernel_h << "x" << w.kernel_w << " stride " << w.stride_h << "x"
                              << w.stride_w << " dilation " << w.dilation_h << "x" << w.dilation_w << " out "
-                             << shape.out_h << "x" << shape.out_w);
+                             << shape.out_h << "x" << shape.out_w << " pads " << shape.pads.top << " "
+                             << shape.pads.left << " " << shape.pads.bottom << " " << shape.pads.right);
   CHECK(equals_ref(row, shape, rng));
 }
 
@@ -144,6 +178,28 @@ TEST_CASE("qs8_dwconv equals ref for every window") {
       for (const std::int32_t out_h : {1, 2, 3, 5, 8}) {
         for (const std::int32_t out_w : {1, 2, 3, 4, 5, 7, 8, 9, 14, 15, 16, 17, 28, 33, 56}) {
           check(row, {.window = window, .out_h = out_h, .out_w = out_w}, rng);
+        }
+      }
+    }
+  }
+}
+
+// Padding smaller than the window on each side, as the operator checks it; negative: input that no tap reaches.
+std::vector<Padding> paddings_of(const Window& w) {
+  const std::int32_t h = (w.kernel_h - 1) * w.dilation_h;
+  const std::int32_t x = (w.kernel_w - 1) * w.dilation_w;
+  return {{h / 2, x / 2, h - h / 2, x - x / 2}, {h, x, h, x}, {0, x, h, 0}, {h / 2, 0, -2, -3}};
+}
+
+TEST_CASE("qs8_dwconv reads the zero point outside the plane") {
+  Rng rng(3);
+  for (const auto& row : runnable_rows<QS8DwconvFn>()) {
+    for (const Window& window : kWindows) {
+      for (const Padding& pads : paddings_of(window)) {
+        for (const std::int32_t out_h : {1, 2, 7}) {
+          for (const std::int32_t out_w : {1, 3, 7, 8, 14, 17, 28, 37, 64}) {
+            check(row, {.window = window, .out_h = out_h, .out_w = out_w, .pads = pads, .planes = out_w % 3 + 1}, rng);
+          }
         }
       }
     }

@@ -16,7 +16,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "kernels/qs8_dwconv/qs8_dwconv.h"
+#include "kernels/qs8_dwconv/qs8_dwconv_padded.h"
 #include "kernels/requantize_avx2.h"
 
 namespace edgeml::kernels {
@@ -46,7 +46,7 @@ struct Plane {
   int groups;               // of taps in a row
 };
 
-Plane plane_of(const QS8DwconvArgs& args) {
+Plane plane_of(const PaddedPlaneArgs& args) {
   const std::int32_t tap = args.dilation_w * 4;
   const std::int32_t pixel = args.stride_w * 4;
   // An element of 32 bits: byte of tap 0, zero, byte of tap 1, zero.
@@ -121,7 +121,7 @@ EDGEML_INLINE void add_group(__m256i (&acc)[kPairs], const act_t* word, __m256i 
 
 // Any window. in, out: the strip's first pixel in the first row.
 template <int kPairs, int... kPair>
-EDGEML_INLINE void any_window(const QS8DwconvArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
+EDGEML_INLINE void any_window(const PaddedPlaneArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
                               act_t* out, Indices<kPair...> pairs) {
   for (std::int32_t y = 0; y < args.out_h; ++y) {
     __m256i acc[kPairs] = {((void)kPair, plane.bias)...};
@@ -139,7 +139,7 @@ EDGEML_INLINE void any_window(const QS8DwconvArgs& args, const Plane& plane, con
 
 // Three rows of two groups, the weights in registers.
 template <int kPairs, int... kPair>
-EDGEML_INLINE void three_by_three(const QS8DwconvArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
+EDGEML_INLINE void three_by_three(const PaddedPlaneArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
                                   act_t* out, Indices<kPair...> pairs) {
   const __m256i w[] = {load_weights(args.weights),      load_weights(args.weights + 8),
                        load_weights(args.weights + 16), load_weights(args.weights + 24),
@@ -160,7 +160,7 @@ EDGEML_INLINE void three_by_three(const QS8DwconvArgs& args, const Plane& plane,
 }
 
 template <int kPairs>
-EDGEML_INLINE void strip(const QS8DwconvArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
+EDGEML_INLINE void strip(const PaddedPlaneArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
                          act_t* out) {
   if (args.kernel_h == 3 && plane.groups == 2) {
     three_by_three<kPairs>(args, plane, in, pixels, out, MakeIndices<kPairs>{});
@@ -170,7 +170,7 @@ EDGEML_INLINE void strip(const QS8DwconvArgs& args, const Plane& plane, const ac
 }
 
 // Steps too wide for one load of a pair, and multipliers that round_256 does not take.
-void one_by_one(const QS8DwconvArgs& args) {
+void one_by_one(const PaddedPlaneArgs& args) {
   const std::int32_t groups = (args.kernel_w + kGroupTaps - 1) / kGroupTaps;
   for (std::int32_t y = 0; y < args.out_h; ++y) {
     for (std::int32_t x = 0; x < args.out_w; ++x) {
@@ -194,9 +194,7 @@ void one_by_one(const QS8DwconvArgs& args) {
   }
 }
 
-}  // namespace
-
-void qs8_dwconv_avx2(const QS8DwconvArgs& args) noexcept {
+void one_plane(const PaddedPlaneArgs& args) {
   if (args.stride_w + args.dilation_w >= kLoadWords) {
     one_by_one(args);
     return;
@@ -226,5 +224,9 @@ void qs8_dwconv_avx2(const QS8DwconvArgs& args) noexcept {
     }
   }
 }
+
+}  // namespace
+
+void qs8_dwconv_avx2(const QS8DwconvArgs& args) noexcept { for_padded_planes(args, 2, one_plane); }
 
 }  // namespace edgeml::kernels

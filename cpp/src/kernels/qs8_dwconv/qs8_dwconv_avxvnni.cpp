@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "kernels/dot_avxvnni.h"
-#include "kernels/qs8_dwconv/qs8_dwconv.h"
+#include "kernels/qs8_dwconv/qs8_dwconv_padded.h"
 #include "kernels/requantize_avx2.h"
 
 namespace edgeml::kernels {
@@ -48,7 +48,7 @@ struct Plane {
 
 EDGEML_INLINE __m128i load_128(const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); }
 
-EDGEML_INLINE Plane plane_of(const QS8DwconvArgs& args) {
+EDGEML_INLINE Plane plane_of(const PaddedPlaneArgs& args) {
   const __m256i taps = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
   // One word further in the second lane; its fourth tap, which has no weight, would be beyond: keep it inside.
   const __m256i close = _mm256_and_si256(
@@ -123,7 +123,7 @@ EDGEML_INLINE void pack_and_store(const __m256i (&rounded)[kStripPairs], const P
 
 // Any window whose taps stand side by side. in, out: the strip's first pixel in the first row.
 template <int kPairs, int... kPair>
-EDGEML_INLINE void any_window(const QS8DwconvArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
+EDGEML_INLINE void any_window(const PaddedPlaneArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
                               act_t* out, Indices<kPair...>) {
   for (std::int32_t y = 0; y < args.out_h; ++y) {
     __m256i acc[kPairs] = {((void)kPair, plane.bias)...};
@@ -157,7 +157,7 @@ EDGEML_INLINE void add_row(__m256i (&acc)[kPairs], const act_t* row, __m256i w, 
 // Three rows of at most 4 taps side by side: the weights in registers. kClose: at most 3 taps, stride 1. Keeping sums
 // of three output rows under way would load each row once, but does not fit 16 registers.
 template <bool kClose, int kPairs, int... kPair>
-EDGEML_INLINE void three_rows(const QS8DwconvArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
+EDGEML_INLINE void three_rows(const PaddedPlaneArgs& args, const Plane& plane, const act_t* in, std::int32_t pixels,
                               act_t* out, Indices<kPair...> pairs) {
   const __m256i w0 = load_weights(args.weights);
   const __m256i w1 = load_weights(args.weights + 16);
@@ -176,7 +176,7 @@ EDGEML_INLINE void three_rows(const QS8DwconvArgs& args, const Plane& plane, con
 }
 
 template <int kPairs>
-__attribute__((noinline)) void strip(const QS8DwconvArgs& args, const Plane& plane, const act_t* in,
+__attribute__((noinline)) void strip(const PaddedPlaneArgs& args, const Plane& plane, const act_t* in,
                                      std::int32_t pixels, act_t* out) {
   constexpr MakeIndices<kPairs> kPairIndices;
   if (args.kernel_h == 3 && args.kernel_w <= 3 && args.stride_w == 1) {
@@ -189,7 +189,7 @@ __attribute__((noinline)) void strip(const QS8DwconvArgs& args, const Plane& pla
 }
 
 // What is rare: dilated taps, pixels far apart, multipliers that round_256 does not take. One pixel at a time.
-__attribute__((noinline)) void one_by_one(const QS8DwconvArgs& args, const Plane& plane) {
+__attribute__((noinline)) void one_by_one(const PaddedPlaneArgs& args, const Plane& plane) {
   const __m128 lo = _mm_set1_ps(args.range.lo);
   const __m128 hi = _mm_set1_ps(args.range.hi);
   for (std::int32_t y = 0; y < args.out_h; ++y) {
@@ -215,9 +215,7 @@ __attribute__((noinline)) void one_by_one(const QS8DwconvArgs& args, const Plane
   }
 }
 
-}  // namespace
-
-void qs8_dwconv_avxvnni(const QS8DwconvArgs& args) noexcept {
+void one_plane(const PaddedPlaneArgs& args) {
   const Plane plane = plane_of(args);
   if (args.stride_w > kStrideMax || args.dilation_w > 1 || !all_below_one_256(plane.multiplier)) {
     one_by_one(args, plane);
@@ -243,5 +241,9 @@ void qs8_dwconv_avxvnni(const QS8DwconvArgs& args) noexcept {
     }
   }
 }
+
+}  // namespace
+
+void qs8_dwconv_avxvnni(const QS8DwconvArgs& args) noexcept { for_padded_planes(args, 4, one_plane); }
 
 }  // namespace edgeml::kernels

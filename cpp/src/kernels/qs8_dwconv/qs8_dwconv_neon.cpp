@@ -15,7 +15,7 @@
 #include <cstring>
 #include <utility>
 
-#include "kernels/qs8_dwconv/qs8_dwconv.h"
+#include "kernels/qs8_dwconv/qs8_dwconv_padded.h"
 #include "kernels/requantize_neon.h"
 
 namespace edgeml::kernels {
@@ -115,7 +115,7 @@ EDGEML_INLINE void fixed_window(Sums& sums, const Taps& w, const Plane& plane, c
 }
 
 template <Stride kStride>
-EDGEML_INLINE void any_window(Sums& sums, const QS8DwconvArgs& args, const Plane& plane, const act_t* in,
+EDGEML_INLINE void any_window(Sums& sums, const PaddedPlaneArgs& args, const Plane& plane, const act_t* in,
                               const Quad& quad) {
   const std::int8_t* w = args.weights;
   for (std::int32_t ky = 0; ky < args.kernel_h; ++ky) {
@@ -133,8 +133,8 @@ EDGEML_INLINE void any_window(Sums& sums, const QS8DwconvArgs& args, const Plane
 
 // A column of 4 pixels, top to bottom; kSize of the window, 0 for any. in, out: of the first row.
 template <Stride kStride, int kSize>
-__attribute__((noinline)) void column(const QS8DwconvArgs& args, const Plane& plane, const act_t* in, const Quad& quad,
-                                      act_t* out) {
+__attribute__((noinline)) void column(const PaddedPlaneArgs& args, const Plane& plane, const act_t* in,
+                                      const Quad& quad, act_t* out) {
   // Nine taps stay in registers, more are loaded for every output row.
   constexpr int kKept = kSize == 3 ? 9 : 1;
   int8x16_t kept[kKept];
@@ -157,7 +157,7 @@ __attribute__((noinline)) void column(const QS8DwconvArgs& args, const Plane& pl
 }
 
 template <Stride kStride>
-void run(const QS8DwconvArgs& args, const Plane& plane) {
+void run(const PaddedPlaneArgs& args, const Plane& plane) {
   const bool square = args.kernel_h == args.kernel_w;
   for (std::int32_t x = 0; x < args.out_w; x += kPixels) {
     Quad quad{{}, args.out_w - x < kPixels ? args.out_w - x : kPixels};
@@ -176,9 +176,7 @@ void run(const QS8DwconvArgs& args, const Plane& plane) {
   }
 }
 
-}  // namespace
-
-void qs8_dwconv_neon(const QS8DwconvArgs& args) noexcept {
+void one_plane(const PaddedPlaneArgs& args) {
   const Plane plane{vld1q_s32(args.bias), vld1q_f32(args.multiplier), broadcast(args.range),
                     std::int64_t{args.dilation_h} * args.in_row_step, std::int64_t{args.dilation_w} * 4};
   if (args.stride_w == 1) {
@@ -189,5 +187,9 @@ void qs8_dwconv_neon(const QS8DwconvArgs& args) noexcept {
     run<Stride::any>(args, plane);
   }
 }
+
+}  // namespace
+
+void qs8_dwconv_neon(const QS8DwconvArgs& args) noexcept { for_padded_planes(args, 1, one_plane); }
 
 }  // namespace edgeml::kernels

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/qs8_dwconv/qs8_dwconv.h"
+#include "kernels/qs8_dwconv/qs8_dwconv_padded.h"
 #include "kernels/requantize_neon.h"
 
 #if !defined(__ARM_FEATURE_DOTPROD)
@@ -31,7 +31,7 @@ alignas(16) constexpr std::uint8_t kTapsOfChannels[16] = {0, 4, 8, 12, 1, 5, 9, 
 
 // What stays the same for a whole plane.
 struct Plane {
-  const QS8DwconvArgs& args;
+  const PaddedPlaneArgs& args;
   uint8x16_t taps_of_channels;
   int32x4_t bias;
   float32x4_t multiplier;
@@ -122,7 +122,7 @@ Sums add(const Sums& sums, int8x16_t taps, const Windows& windows) {
 
 // 4 pixels of a row, any window of taps side by side.
 [[gnu::noinline]] void pixels_of_row(const Plane& plane, std::int32_t y, std::int32_t x) {
-  const QS8DwconvArgs& args = plane.args;
+  const PaddedPlaneArgs& args = plane.args;
   Sums sums{{plane.bias, plane.bias, plane.bias, plane.bias}};
   const std::int8_t* w = args.weights;
   for (std::int32_t ky = 0; ky < args.kernel_h; ++ky) {
@@ -136,7 +136,7 @@ Sums add(const Sums& sums, int8x16_t taps, const Windows& windows) {
 
 // The same for any stride and dilation; pixels beyond the row repeat its last one, so that only their taps are read.
 void spread_pixels_of_row(const Plane& plane, std::int32_t y, std::int32_t x) {
-  const QS8DwconvArgs& args = plane.args;
+  const PaddedPlaneArgs& args = plane.args;
   Sums sums{{plane.bias, plane.bias, plane.bias, plane.bias}};
   for (std::int32_t i = 0; i < kPixels; ++i) {
     const std::int32_t column = x + i < args.out_w ? x + i : args.out_w - 1;
@@ -153,9 +153,7 @@ void spread_pixels_of_row(const Plane& plane, std::int32_t y, std::int32_t x) {
   store(plane, sums, y, x);
 }
 
-}  // namespace
-
-void qs8_dwconv_neondot(const QS8DwconvArgs& args) noexcept {
+void one_plane(const PaddedPlaneArgs& args) {
   const Plane plane{args,
                     vld1q_u8(kTapsOfChannels),
                     vld1q_s32(args.bias),
@@ -174,5 +172,9 @@ void qs8_dwconv_neondot(const QS8DwconvArgs& args) noexcept {
     }
   }
 }
+
+}  // namespace
+
+void qs8_dwconv_neondot(const QS8DwconvArgs& args) noexcept { for_padded_planes(args, 4, one_plane); }
 
 }  // namespace edgeml::kernels

@@ -17,7 +17,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "kernels/qs8_dwconv/qs8_dwconv.h"
+#include "kernels/qs8_dwconv/qs8_dwconv_padded.h"
 #include "kernels/requantize_sse41.h"
 
 namespace edgeml::kernels {
@@ -50,7 +50,7 @@ struct Quad {
 
 EDGEML_INLINE __m128i load(const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); }
 
-Plane plane_of(const QS8DwconvArgs& args) {
+Plane plane_of(const PaddedPlaneArgs& args) {
   const std::int32_t tap = args.dilation_w * 4;
   const std::int32_t channel0 = static_cast<std::int32_t>(0x80008000U) | (tap & 15) << 16;
   return {_mm_add_epi32(_mm_set1_epi32(channel0), _mm_setr_epi32(0, 0x010001, 0x020002, 0x030003)),
@@ -88,8 +88,8 @@ EDGEML_INLINE void store_quad(const __m128i (&acc)[kPixels], const Plane& plane,
 
 // A window of kRows rows and kGroups groups of taps, unrolled; the row's weights are loaded for each quad.
 template <int kRows, int kGroups, int... kTap>
-EDGEML_INLINE void fixed_window(__m128i (&acc)[kPixels], const QS8DwconvArgs& args, const Plane& plane, const act_t* in,
-                                const Quad& quad, Indices<kTap...>) {
+EDGEML_INLINE void fixed_window(__m128i (&acc)[kPixels], const PaddedPlaneArgs& args, const Plane& plane,
+                                const act_t* in, const Quad& quad, Indices<kTap...>) {
   const std::int64_t row_step = std::int64_t{args.dilation_h} * args.in_row_step;
   const auto add = [&](int tap) __attribute__((always_inline)) {
     const __m128i w = load_weights(args.weights + tap * 4 * kGroupTaps);
@@ -102,7 +102,7 @@ EDGEML_INLINE void fixed_window(__m128i (&acc)[kPixels], const QS8DwconvArgs& ar
   (add(kTap), ...);
 }
 
-EDGEML_INLINE void any_window(__m128i (&acc)[kPixels], const QS8DwconvArgs& args, const Plane& plane, const act_t* in,
+EDGEML_INLINE void any_window(__m128i (&acc)[kPixels], const PaddedPlaneArgs& args, const Plane& plane, const act_t* in,
                               const Quad& quad) {
   const std::int8_t* weights = args.weights;
   for (std::int32_t ky = 0; ky < args.kernel_h; ++ky) {
@@ -121,8 +121,8 @@ enum class Shape { three, five, any };
 
 // A column of 4 pixels, top to bottom. in, out: of the first row.
 template <Shape kShape>
-__attribute__((noinline)) void column(const QS8DwconvArgs& args, const Plane& plane, const act_t* in, const Quad& quad,
-                                      act_t* out) {
+__attribute__((noinline)) void column(const PaddedPlaneArgs& args, const Plane& plane, const act_t* in,
+                                      const Quad& quad, act_t* out) {
   for (std::int32_t y = 0; y < args.out_h; ++y) {
     __m128i acc[kPixels] = {plane.bias, plane.bias, plane.bias, plane.bias};
     if constexpr (kShape == Shape::three) {
@@ -139,7 +139,7 @@ __attribute__((noinline)) void column(const QS8DwconvArgs& args, const Plane& pl
 }
 
 // Taps too far apart for one load, a word at a time.
-__attribute__((noinline)) void one_by_one(const QS8DwconvArgs& args, const Plane& plane) {
+__attribute__((noinline)) void one_by_one(const PaddedPlaneArgs& args, const Plane& plane) {
   for (std::int32_t y = 0; y < args.out_h; ++y) {
     for (std::int32_t x = 0; x < args.out_w; ++x) {
       __m128i acc[kPixels] = {plane.bias, plane.bias, plane.bias, plane.bias};
@@ -161,9 +161,7 @@ __attribute__((noinline)) void one_by_one(const QS8DwconvArgs& args, const Plane
   }
 }
 
-}  // namespace
-
-void qs8_dwconv_sse41(const QS8DwconvArgs& args) noexcept {
+void one_plane(const PaddedPlaneArgs& args) {
   const Plane plane = plane_of(args);
   if (args.dilation_w > kDilationMax) {
     one_by_one(args, plane);
@@ -185,5 +183,9 @@ void qs8_dwconv_sse41(const QS8DwconvArgs& args) noexcept {
     }
   }
 }
+
+}  // namespace
+
+void qs8_dwconv_sse41(const QS8DwconvArgs& args) noexcept { for_padded_planes(args, 2, one_plane); }
 
 }  // namespace edgeml::kernels
