@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The nine real models of ../shared convert with default options and agree with float32 no worse than ONNX Runtime's int8.
+"""The twelve real models of ../shared convert with default options and are no worse than their bars.
 
-The bars are the "ORT int8" column of README-assets.md on the whole test files: a share of equal decisions, an accuracy, or the
+The bars follow the "ORT int8" column of README-assets.md on the whole test files: a share of equal decisions, an accuracy, or the
 correlation of anomaly scores. bench/accuracy.py makes a table of the same figures.
 """
 
