@@ -154,5 +154,10 @@ def arm_cycles(*, fix: bool) -> list[str]:
     folder = REPOSITORY / BUILDS["aarch64"][0]
     if not folder.exists() or shutil.which(MCA) is None or shutil.which("aarch64-linux-gnu-g++") is None:
         return []
+    objects = [object_of(folder, row) for row in kernel_rows() if row.family in FAMILIES and row.isa in CORES]
+    if missing := [path.name for path in objects if not path.exists()]:
+        return [
+            f"{folder.relative_to(REPOSITORY)} lacks {', '.join(missing)}: it is an old build, run tools/test aarch64"
+        ]
     table = (REPOSITORY / TABLE).read_text(encoding="utf-8")
     return complaints_about(readings(), table) if versions() in table else []

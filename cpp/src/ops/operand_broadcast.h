@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "ops/checks.h"
+#include "ops/operator.h"
 #include "ops/strided_copy.h"
 
 namespace edgeml {
@@ -42,6 +43,44 @@ class Broadcast {
   Dims small_, full_;
   Layout in_, out_;
   Form form_ = Form::any;
+};
+
+// The operands of one node: y = a op b, b broadcast.
+struct ElementwiseOperands {
+  std::uint32_t a, b, y;
+  Broadcast broadcast;
+  Layout full;
+
+  explicit ElementwiseOperands(const OperatorContext& context)
+      : a(context.node.inputs[0]),
+        b(context.node.inputs[1]),
+        y(context.node.outputs[0]),
+        broadcast(context.input(1).dims, context.output().dims),
+        full(context.output().dims) {}
+
+  // body(a, b, y, bytes) over stretches of equal length, b expanded to the workspace where it is smaller.
+  template <class Body>
+  void for_stretches(const Run& run, const Body& body) const noexcept {
+    using kernels::act_t;
+    const auto share = [&](const act_t* from_a, const act_t* from_b, act_t* to, std::int64_t bytes) {
+      for_bytes(run.parallel, bytes, [&](std::int64_t begin, std::int64_t end) {
+        body(from_a + begin, from_b + begin, to + begin, end - begin);
+      });
+    };
+    if (broadcast.form() == Broadcast::Form::same) {
+      share(run.tensor<act_t>(a), run.tensor<act_t>(b), run.tensor<act_t>(y), run.batch * full.sample_step);
+      return;
+    }
+    for (std::int64_t n = 0; n < run.batch; ++n) {
+      auto* const expanded = reinterpret_cast<act_t*>(run.workspace);
+      broadcast.expand(run.tensor<act_t>(b) + n * broadcast.small().sample_step, expanded);
+      const std::int64_t at = n * full.sample_step;
+      share(run.tensor<act_t>(a) + at, expanded, run.tensor<act_t>(y) + at, full.sample_step);
+    }
+  }
+
+  // a may become y in place; b too where it is as large.
+  std::int32_t in_place_inputs() const { return broadcast.form() == Broadcast::Form::same ? 2 : 1; }
 };
 
 // Input `index` has the dims of the output, or 1 in place of some of them beside the batch.

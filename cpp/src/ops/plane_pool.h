@@ -2,8 +2,8 @@
 // What the pools have in common: one kernel call for each plane of 4 channels, planes shared out over the threads.
 #pragma once
 
-#include "ops/layout.h"
 #include "ops/operator.h"
+#include "ops/plane_pairs.h"
 #include "ops/window.h"
 
 namespace edgeml {
@@ -13,32 +13,23 @@ template <class Fn, class Args>
 class PlanePool : public Operator {
  public:
   std::int64_t work_per_sample() const override {
-    return out_.channels * out_.pixels * args_.kernel_h * args_.kernel_w;
+    return y_.layout.channels * y_.layout.pixels * args_.kernel_h * args_.kernel_w;
   }
   const char* kernel() const override { return row_.name; }
 
   void run(const Run& run) const noexcept override {
-    using kernels::act_t;
-    const std::int64_t planes = run.batch * in_.groups;
-    for_ranges(run.parallel, planes, tile_count(run.parallel, planes, run.batch * in_.sample_step, kTileBytesMin),
-               [&](std::int64_t begin, std::int64_t end, std::int32_t) {
-                 Args args = args_;
-                 for (std::int64_t plane = begin; plane < end; ++plane) {
-                   const std::int64_t n = plane / in_.groups;
-                   const std::int64_t g = plane % in_.groups;
-                   args.in = run.tensor<act_t>(x_) + n * in_.sample_step + g * in_.plane_step;
-                   args.out = run.tensor<act_t>(y_) + n * out_.sample_step + g * out_.plane_step;
-                   row_.fn(args);
-                 }
-               });
+    for_plane_pairs(run, x_, y_, [&](std::int64_t, std::int64_t, const kernels::act_t* in, kernels::act_t* out) {
+      Args args = args_;
+      args.in = in;
+      args.out = out;
+      row_.fn(args);
+    });
   }
 
  protected:
   PlanePool(const OperatorContext& context, const kernels::KernelRow<Fn>& row, const Window& window)
-      : x_(context.node.inputs[0]),
-        y_(context.node.outputs[0]),
-        in_(context.input(0).dims),
-        out_(context.output().dims),
+      : x_{context.node.inputs[0], Layout(context.input(0).dims)},
+        y_{context.node.outputs[0], Layout(context.output().dims)},
         row_(row) {
     args_.in_h = window.in_h;
     args_.in_w = window.in_w;
@@ -55,8 +46,7 @@ class PlanePool : public Operator {
   Args args_{};  // but in and out, which each plane has its own of; a pool adds what only its kernel asks for
 
  private:
-  std::uint32_t x_, y_;
-  Layout in_, out_;
+  PlaneTensor x_, y_;
   kernels::KernelRow<Fn> row_;
 };
 

@@ -6,8 +6,8 @@
 #include "kernels/requantize.h"
 #include "ops/checks.h"
 #include "ops/index_table.h"
-#include "ops/layout.h"
 #include "ops/operator.h"
+#include "ops/plane_pairs.h"
 
 namespace edgeml {
 namespace {
@@ -33,10 +33,8 @@ struct Taps {
 class ResizeLinear final : public Operator {
  public:
   explicit ResizeLinear(const OperatorContext& context)
-      : x_(context.node.inputs[0]),
-        y_(context.node.outputs[0]),
-        in_(context.input(0).dims),
-        out_(context.output().dims),
+      : x_{context.node.inputs[0], Layout(context.input(0).dims)},
+        y_{context.node.outputs[0], Layout(context.output().dims)},
         in_w_(context.input(0).dims[3]),
         rows_(context, 1, 2),
         columns_(context, 3, 4),
@@ -44,19 +42,10 @@ class ResizeLinear final : public Operator {
         multiplier_(context.input(5).values<float>()[0]),
         range_(output_range(context.output(), context.attribute(kActMin), context.attribute(kActMin + 1))) {}
 
-  std::int64_t work_per_sample() const override { return out_.channels * out_.pixels * 4; }
+  std::int64_t work_per_sample() const override { return y_.layout.channels * y_.layout.pixels * 4; }
 
   void run(const Run& run) const noexcept override {
-    const std::int64_t planes = run.batch * out_.groups;
-    for_ranges(run.parallel, planes, tile_count(run.parallel, planes, run.batch * out_.sample_step, kTileBytesMin),
-               [&](std::int64_t begin, std::int64_t end, std::int32_t) {
-                 for (std::int64_t i = begin; i < end; ++i) {
-                   const std::int64_t n = i / out_.groups;
-                   const std::int64_t g = i % out_.groups;
-                   plane(run.tensor<act_t>(x_) + n * in_.sample_step + g * in_.plane_step,
-                         run.tensor<act_t>(y_) + n * out_.sample_step + g * out_.plane_step);
-                 }
-               });
+    for_plane_pairs(run, x_, y_, [&](std::int64_t, std::int64_t, const act_t* x, act_t* y) { plane(x, y); });
   }
 
  private:
@@ -81,8 +70,7 @@ class ResizeLinear final : public Operator {
     return (kWeightSum - weight) * (first - zero_point_) + weight * (second - zero_point_);
   }
 
-  std::uint32_t x_, y_;
-  Layout in_, out_;
+  PlaneTensor x_, y_;
   std::int64_t in_w_;
   Taps rows_, columns_;
   std::int32_t zero_point_;

@@ -5,8 +5,8 @@
 
 #include "ops/checks.h"
 #include "ops/index_table.h"
-#include "ops/layout.h"
 #include "ops/operator.h"
+#include "ops/plane_pairs.h"
 
 namespace edgeml {
 namespace {
@@ -16,10 +16,8 @@ using kernels::act_t;
 class ResizeNearest final : public Operator {
  public:
   explicit ResizeNearest(const OperatorContext& context)
-      : x_(context.node.inputs[0]),
-        y_(context.node.outputs[0]),
-        in_(context.input(0).dims),
-        out_(context.output().dims),
+      : x_{context.node.inputs[0], Layout(context.input(0).dims)},
+        y_{context.node.outputs[0], Layout(context.output().dims)},
         in_w_(context.input(0).dims[3]) {
     const auto rows = context.input(1).values<std::int32_t>();
     const auto columns = context.input(2).values<std::int32_t>();
@@ -28,16 +26,7 @@ class ResizeNearest final : public Operator {
   }
 
   void run(const Run& run) const noexcept override {
-    const std::int64_t planes = run.batch * out_.groups;
-    for_ranges(run.parallel, planes, tile_count(run.parallel, planes, run.batch * out_.sample_step, kTileBytesMin),
-               [&](std::int64_t begin, std::int64_t end, std::int32_t) {
-                 for (std::int64_t i = begin; i < end; ++i) {
-                   const std::int64_t n = i / out_.groups;
-                   const std::int64_t g = i % out_.groups;
-                   plane(run.tensor<act_t>(x_) + n * in_.sample_step + g * in_.plane_step,
-                         run.tensor<act_t>(y_) + n * out_.sample_step + g * out_.plane_step);
-                 }
-               });
+    for_plane_pairs(run, x_, y_, [&](std::int64_t, std::int64_t, const act_t* x, act_t* y) { plane(x, y); });
   }
 
  private:
@@ -51,8 +40,7 @@ class ResizeNearest final : public Operator {
     }
   }
 
-  std::uint32_t x_, y_;
-  Layout in_, out_;
+  PlaneTensor x_, y_;
   std::int64_t in_w_;
   std::vector<std::int32_t> rows_, columns_;
 };

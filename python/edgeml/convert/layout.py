@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgeml.ir import Graph, Node, Tensor
+from edgeml.convert.passes.eliminate_dead import eliminate_dead
+from edgeml.ir import Graph, Node, Tensor, unused_name
 
 Perm = tuple[int, ...]
 _UNARY = ("lut", "rescale")
@@ -55,7 +56,7 @@ class _Sinker:
         used = {name for node in self.nodes for name in (*node.inputs, *node.outputs)} | set(self.graph.inputs)
         tensors = {name: tensor for name, tensor in self.tensors.items() if name in used}
         whole = dataclasses.replace(self.graph, nodes=tuple(self.nodes), tensors=tensors)
-        return _without_unread(whole)
+        return eliminate_dead(whole)
 
     def _view(self, name: str) -> _View:
         return self.views.get(name, _View(name, tuple(range(len(self.tensors[name].shape)))))
@@ -101,7 +102,7 @@ class _Sinker:
         """Emit the node in the order of the source; its output is a view of that."""
         back = inverse(perm)
         old = self.tensors[node.output]
-        name = self._unused(f"{node.output}/behind")
+        name = unused_name(f"{node.output}/behind", self.tensors)
         self.tensors[name] = dataclasses.replace(old, name=name, shape=tuple(old.shape[axis] for axis in back))
         self.nodes.append(dataclasses.replace(node, inputs=inputs, outputs=(name,), attributes=dict(attributes)))
         self.views[node.output] = _View(name, perm)
@@ -118,10 +119,10 @@ class _Sinker:
         back = inverse(perm)
         data = self.tensors[constant.inputs[0]].data
         assert data is not None  # noqa: S101 (what a constant node is)
-        stored = self._unused(f"{name}/data")
+        stored = unused_name(f"{name}/data", self.tensors)
         self.tensors[stored] = Tensor.constant(stored, np.ascontiguousarray(data.transpose(back)))
         old = self.tensors[name]
-        moved = self._unused(f"{name}/behind")
+        moved = unused_name(f"{name}/behind", self.tensors)
         self.tensors[moved] = dataclasses.replace(old, name=moved, shape=tuple(old.shape[axis] for axis in back))
         self.nodes.append(Node("constant", f"{constant.name}/behind", (stored,), (moved,), {}))
         return moved
@@ -146,23 +147,3 @@ class _Sinker:
         attributes = {f"perm[{axis}]": view.perm[axis] if axis < len(view.perm) else axis for axis in range(8)}
         self.nodes.append(Node("transpose", f"{name}/transpose", (view.source,), (name,), attributes))
         return name
-
-    def _unused(self, stem: str) -> str:
-        name, number = stem, 1
-        while name in self.tensors:
-            number += 1
-            name = f"{stem}_{number}"
-        return name
-
-
-def _without_unread(graph: Graph) -> Graph:
-    """Drop nodes whose output nobody reads, and what only they read."""
-    needed = set(graph.outputs)
-    kept = []
-    for node in reversed(graph.nodes):
-        if needed.intersection(node.outputs):
-            kept.append(node)
-            needed.update(node.inputs)
-    kept.reverse()
-    tensors = {name: t for name, t in graph.tensors.items() if name in needed or name in graph.inputs}
-    return dataclasses.replace(graph, nodes=tuple(kept), tensors=tensors)

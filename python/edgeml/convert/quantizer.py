@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgeml.convert.options import ConvertOptions
 from edgeml.errors import ConversionError
-from edgeml.ir import Graph, Node, QuantParams, Tensor
+from edgeml.ir import Graph, Node, QuantParams, Tensor, unused_name
 
 Array = npt.NDArray[Any]
 MULTIPLIER_MIN: Final = 2.0**-32
@@ -71,10 +71,7 @@ class Quantizer:
 
     def constant(self, stem: str, data: Array) -> str:
         """Add a constant under an unused name."""
-        name, number = stem, 1
-        while name in self._tensors or name in self.graph.tensors:
-            number += 1
-            name = f"{stem}_{number}"
+        name = unused_name(stem, self._tensors.keys() | self.graph.tensors.keys())
         self._tensors[name] = Tensor.constant(name, np.ascontiguousarray(data))
         return name
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -66,6 +66,15 @@ class Node:
         return self.outputs[0]
 
 
+def unused_name(stem: str, taken: Container[str]) -> str:
+    """`stem`, or `stem_2`, `stem_3`, ... where the name is taken."""
+    name, number = stem, 1
+    while name in taken:
+        number += 1
+        name = f"{stem}_{number}"
+    return name
+
+
 @dataclass(frozen=True)
 class Graph:
     """Nodes in execution order, tensors by name, names of inputs and outputs. `opset` is that of the source."""
@@ -102,11 +111,7 @@ class Graph:
 
     def unused_name(self, stem: str) -> str:
         """`stem`, or `stem_2`, `stem_3`, ... where a tensor has that name already."""
-        name, number = stem, 1
-        while name in self.tensors:
-            number += 1
-            name = f"{stem}_{number}"
-        return name
+        return unused_name(stem, self.tensors)
 
     def with_nodes(self, nodes: Iterable[Node], tensors: Iterable[Tensor] = ()) -> Graph:
         """The same graph with other nodes, and with these tensors added or put in the place of those of their names."""

@@ -316,7 +316,7 @@ void run_plane(const QS8DwconvArgs& args, const Window& window, const Plane& pla
   } else if (rolls && args.kernel_h == 3 && window.groups == 1) {
     run_strips<3, 1, 4>(args, window, plane);
   } else if (rolls && args.kernel_h == 5 && window.groups == 2) {
-    run_strips<5, 2, 2>(args, window, plane);
+    run_strips<5, 2, 1>(args, window, plane);
   } else {
     for (std::int32_t x = 0; x < args.out_w; x += kQuadPixels) {
       const std::int32_t left = args.out_w - x;
