@@ -36,6 +36,7 @@ InferenceSession open(const py::object& source, const SessionOptions& options) {
 
 std::vector<ArrayPort> ports_of(const std::vector<TensorInfo>& infos, std::int64_t declared_batch) {
   std::vector<ArrayPort> ports;
+  ports.reserve(infos.size());
   for (const TensorInfo& info : infos) ports.emplace_back(info, declared_batch);
   return ports;
 }

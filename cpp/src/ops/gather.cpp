@@ -51,9 +51,9 @@ OperatorResult make_gather(const OperatorContext& context) {
   EDGEML_RETURN_IF_ERROR(check_dtype(context, context.input(0), context.output().dtype));
   EDGEML_RETURN_IF_ERROR(check_attribute_range(context, kOuter, 3, 1, INT32_MAX));
   const std::int64_t outer = context.attribute(kOuter);
-  const auto slices = checked_mul(outer, context.attribute(kInner));  // below 2^62
-  const auto x = checked_mul(*slices, context.attribute(kSize));
-  const auto y = checked_mul(*slices, context.input(1).dims.elements());
+  const std::int64_t slices = outer * context.attribute(kInner);  // below 2^62
+  const auto x = checked_mul(slices, context.attribute(kSize));
+  const auto y = checked_mul(slices, context.input(1).dims.elements());
   EDGEML_RETURN_IF_ERROR(check_elements(context, context.input(0), x ? *x : -1));
   EDGEML_RETURN_IF_ERROR(check_elements(context, context.output(), y ? *y : -1));
   return std::make_unique<Gather>(context);

@@ -79,6 +79,7 @@ class Matmul final : public Operator {
       args.in_row_step = 0;
       args.in_col_step = 4;
       args.weights = packed;
+      args.full_range_weights = true;
       args.bias = bias;
       args.multiplier = multiplier;
       args.channels = columns_;

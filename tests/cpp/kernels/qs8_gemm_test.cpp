@@ -32,6 +32,7 @@ struct GemmCase {
   Pattern weights = Pattern::random;
   Multiplier multiplier = Multiplier::spread;
   OutputRange range = output_range(-128, 127, 0);
+  bool full_range_weights = false;
 };
 
 struct OutShape {
@@ -60,7 +61,7 @@ class GemmProblem {
         bias_(shape.channels),
         multiplier_(shape.channels) {
     fill_activations(in_.span(), shape.inputs, rng);
-    fill<std::int8_t>(weights_, shape.weights, -127, 127, rng);
+    fill<std::int8_t>(weights_, shape.weights, shape.full_range_weights ? -128 : -127, 127, rng);
     const float typical = 5000.0F * std::sqrt(static_cast<float>(shape.k_groups) * 4.0F);
     for (std::int32_t n = 0; n < shape.channels; ++n) {
       bias_[n] = std::uniform_int_distribution<std::int32_t>(-20000, 20000)(rng);
@@ -104,7 +105,8 @@ class GemmProblem {
             .pixel_end = pixel_end,
             .panel_begin = panel_begin,
             .panel_end = panel_end,
-            .workspace = workspace.data()});
+            .workspace = workspace.data(),
+            .full_range_weights = case_.full_range_weights});
     clear_absent_channels(out);
   }
 
@@ -203,6 +205,28 @@ TEST_CASE("qs8_gemm equals ref for every pixel count up to five tiles and for de
     for (const std::int32_t k_groups : {16, 31, 64, 65, 257}) {
       check(row, {.pixels = row.mr + 1, .channels = row.nr, .k_groups = k_groups}, rng);
       check(row, {.pixels = 1, .channels = 5 * row.nr - 3, .k_groups = k_groups}, rng);
+    }
+  }
+}
+
+TEST_CASE("qs8_gemm equals ref for weights down to -128, as activations in the place of weights have") {
+  Rng rng(7);
+  for (const auto& row : runnable_rows<QS8GemmFn>()) {
+    for (const Pattern inputs : kPatterns) {
+      for (const Pattern weights : kPatterns) {
+        for (const std::int32_t pixels : {1, row.mr + 1}) {
+          for (const std::int32_t k_groups : {1, 4, 9, 64}) {
+            check(row,
+                  {.pixels = pixels,
+                   .channels = row.nr + 3,
+                   .k_groups = k_groups,
+                   .inputs = inputs,
+                   .weights = weights,
+                   .full_range_weights = true},
+                  rng);
+          }
+        }
+      }
     }
   }
 }

@@ -3,7 +3,8 @@
 // shape and stride, and behind matmul. Depth is a list of k_groups words of 4 input channels: word g of output pixel p
 // stands at  in + y(p)*in_row_step + x(p)*in_col_step + group_offset[g]  with y = p / out_w, x = p % out_w.
 //
-//   weights, packed  [ceil(channels/nr)][ceil(4*k_groups/kr)][nr][kr]   zero in the tails (pack_weights.h)
+//   weights, packed  [ceil(channels/nr)][ceil(4*k_groups/kr)][nr][kr]   zero in the tails (pack_weights.h), >= -127
+//                                                                       unless full_range_weights
 //   bias, multiplier [ceil(channels/nr)*nr]                              zero in the tails
 //   out word of channels 4c..4c+3, pixel p:  out + c*out_plane_step + p*out_pixel_step
 //
@@ -38,6 +39,7 @@ struct QS8GemmArgs {
   std::int32_t panel_begin, panel_end;
   // Scratch of this thread, 64-byte aligned, of the size that workspace_bytes() of the row gives for k_groups.
   void* workspace;
+  bool full_range_weights = false;  // a weight may be -128: activations in the place of weights
 };
 
 using QS8GemmFn = void (*)(const QS8GemmArgs&) noexcept;

@@ -7,8 +7,8 @@
 //   sums          4 pixels x 4 channels        16 registers  lanes: parts of one sum
 //
 // |w| <= 127, so two products fit int16: smull takes the lower 8 of a group, smlal2 adds the upper 8, sadalp adds
-// neighbours to the sums. Adding the lanes of the 4 channels of a pixel gives its word: a panel is a plane of the
-// output.
+// neighbours to the sums. Weights that may be -128 (2 * 128 * 128 does not fit) are added half by half. Adding the
+// lanes of the 4 channels of a pixel gives its word: a panel is a plane of the output.
 #include <arm_neon.h>
 
 #include <cstdint>
@@ -89,8 +89,10 @@ void gather(const QS8GemmArgs& args, const Pixels& pixels, std::int8_t* to) {
   }
 }
 
+template <bool kFullRange>
 EDGEML_INLINE int32x4_t add_products(int32x4_t sum, int8x16_t x, int8x16_t w) {
   const int16x8_t low = vmull_s8(vget_low_s8(x), vget_low_s8(w));
+  if constexpr (kFullRange) return vpadalq_s16(vpadalq_s16(sum, low), vmull_high_s8(x, w));
   return vpadalq_s16(sum, vmlal_high_s8(low, x, w));
 }
 
@@ -124,7 +126,7 @@ EDGEML_INLINE Panel panel_of(const QS8GemmArgs& args, std::int32_t index) {
 }
 
 // kI enumerates pixel * 4 + channel.
-template <int... kI>
+template <bool kFullRange, int... kI>
 EDGEML_INLINE void tile(const QS8GemmArgs& args, const Panel& panel, const OutputRangeNeon& range, std::int32_t count,
                         act_t* out, Indices<kI...>) {
   const auto* x = static_cast<const std::int8_t*>(args.workspace);
@@ -133,7 +135,7 @@ EDGEML_INLINE void tile(const QS8GemmArgs& args, const Panel& panel, const Outpu
   for (std::int32_t g = 0; g < args.k_groups; g += kGroupWords, x += kTilePixels * kGroupBytes, w += 64) {
     const int8x16_t pixel[] = {vld1q_s8(x), vld1q_s8(x + 16), vld1q_s8(x + 32), vld1q_s8(x + 48)};
     const int8x16_t channel[] = {vld1q_s8(w), vld1q_s8(w + 16), vld1q_s8(w + 32), vld1q_s8(w + 48)};
-    ((sum[kI] = add_products(sum[kI], pixel[kI / 4], channel[kI % 4])), ...);
+    ((sum[kI] = add_products<kFullRange>(sum[kI], pixel[kI / 4], channel[kI % 4])), ...);
   }
   const int32x4_t acc[] = {vaddq_s32(panel.bias, add_lanes(sum[0], sum[1], sum[2], sum[3])),
                            vaddq_s32(panel.bias, add_lanes(sum[4], sum[5], sum[6], sum[7])),
@@ -143,24 +145,24 @@ EDGEML_INLINE void tile(const QS8GemmArgs& args, const Panel& panel, const Outpu
 }
 
 // One pixel, as in a fully connected layer. The workspace has 4 equal pixels; one is read.
+template <bool kFullRange>
 EDGEML_INLINE void one_pixel(const QS8GemmArgs& args, const Panel& panel, const OutputRangeNeon& range, act_t* out) {
   const auto* x = static_cast<const std::int8_t*>(args.workspace);
   const std::int8_t* w = panel.weights;
   int32x4_t sum[kChannels] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
   for (std::int32_t g = 0; g < args.k_groups; g += kGroupWords, x += kTilePixels * kGroupBytes, w += 64) {
     const int8x16_t pixel = vld1q_s8(x);
-    sum[0] = add_products(sum[0], pixel, vld1q_s8(w));
-    sum[1] = add_products(sum[1], pixel, vld1q_s8(w + 16));
-    sum[2] = add_products(sum[2], pixel, vld1q_s8(w + 32));
-    sum[3] = add_products(sum[3], pixel, vld1q_s8(w + 48));
+    sum[0] = add_products<kFullRange>(sum[0], pixel, vld1q_s8(w));
+    sum[1] = add_products<kFullRange>(sum[1], pixel, vld1q_s8(w + 16));
+    sum[2] = add_products<kFullRange>(sum[2], pixel, vld1q_s8(w + 32));
+    sum[3] = add_products<kFullRange>(sum[3], pixel, vld1q_s8(w + 48));
   }
   const int32x4_t acc = vaddq_s32(panel.bias, add_lanes(sum[0], sum[1], sum[2], sum[3]));
   store_words(args, requantize_neon(acc, acc, acc, acc, panel.multiplier, range), 1, out);
 }
 
-}  // namespace
-
-void qs8_gemm_4x4c16_neon(const QS8GemmArgs& args) noexcept {
+template <bool kFullRange>
+__attribute__((noinline)) void run(const QS8GemmArgs& args) {
   const OutputRangeNeon range = broadcast(args.range);
   for (std::int32_t pixel = args.pixel_begin; pixel < args.pixel_end; pixel += kTilePixels) {
     const std::int32_t left = args.pixel_end - pixel;
@@ -170,11 +172,21 @@ void qs8_gemm_4x4c16_neon(const QS8GemmArgs& args) noexcept {
       const Panel panel = panel_of(args, index);
       act_t* const out = panel.out + pixel * args.out_pixel_step;
       if (pixels.count == 1) {
-        one_pixel(args, panel, range, out);
+        one_pixel<kFullRange>(args, panel, range, out);
       } else {
-        tile(args, panel, range, pixels.count, out, std::make_integer_sequence<int, 16>{});
+        tile<kFullRange>(args, panel, range, pixels.count, out, std::make_integer_sequence<int, 16>{});
       }
     }
+  }
+}
+
+}  // namespace
+
+void qs8_gemm_4x4c16_neon(const QS8GemmArgs& args) noexcept {
+  if (args.full_range_weights) {
+    run<true>(args);
+  } else {
+    run<false>(args);
   }
 }
 

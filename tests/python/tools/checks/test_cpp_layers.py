@@ -13,7 +13,7 @@ from support.fake_tree import use_tree
         ("cpp/src/base/span.h", "cpu/cpu_features.h"),
         ("cpp/src/kernels/x/x.h", "model/model.h"),
         ("cpp/src/model/model.h", "kernels/kernel_table.h"),
-        ("cpp/src/observe/bins.cpp", "noise/laplace.h"),
+        ("cpp/src/noise/laplace.cpp", "observe/bins.h"),
         ("cpp/src/plan/plan.cpp", "runtime/session.h"),
     ],
 )
