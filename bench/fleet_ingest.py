@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Windows a second that one collector takes into SQLite: decoding, storing, both; medians of interleaved rounds.
+"""Windows a second that one collector takes into SQLite: decoding with the check of signatures, storing, both; medians.
 
 PYTHONPATH=python:tests/python python bench/fleet_ingest.py [--rounds 5]
 """
@@ -19,9 +19,8 @@ from edgeml.fleet.received import Received, read_message
 from edgeml.fleet.store import tables as t
 from edgeml.fleet.store.engine import open_store, writing
 from edgeml.fleet.store.intake import take_in
-from edgeml.telemetry import codec
 from edgeml.telemetry.topics import topic
-from support.reports import normal_counts, normal_schema, report, window
+from support.reports import known_key, normal_counts, normal_schema, report, sealed, window
 
 DEVICES = 100
 WINDOWS_OF_REPORT = 16
@@ -39,15 +38,15 @@ def reports(features: int, bins: int, *, known: bool) -> tuple[list[tuple[str, b
         for device in range(DEVICES):
             first = turn * WINDOWS_OF_REPORT + 1
             windows = [window(first + i, vectors[(device + i) % 8], schema.id) for i in range(WINDOWS_OF_REPORT)]
-            payload = codec.encode(report(device.to_bytes(8, "big"), windows))
-            payloads.append((topic("bench", f"device-{device}", "tel"), payload))
+            name = topic("bench", f"device-{device}", "tel")
+            payloads.append((name, sealed(name, report(device.to_bytes(8, "big"), windows))))
     return payloads, schema.slot_count, schema.id, schema.to_bytes() if known else b""
 
 
 def round_of(payloads: list[tuple[str, bytes]], slots: int, schema_id: bytes, document: bytes) -> tuple[float, float]:
     """Seconds for decoding and for storing all payloads."""
     start = time.perf_counter()
-    messages = [read_message(name, payload) for name, payload in payloads]
+    messages = [read_message(name, payload, known_key) for name, payload in payloads]
     decoded = time.perf_counter()
     batch = [message for message in messages if isinstance(message, Received)]
     assert len(batch) == len(payloads)

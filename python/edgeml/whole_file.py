@@ -10,8 +10,10 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole_file(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a temporary file in the same folder, fsync it and rename it onto the path.
+def write_whole_file(path: str | os.PathLike[str], data: bytes, *, is_private: bool = False) -> None:
+    """Write a temporary file in the same folder, fsync it, rename it onto the path and fsync the folder.
+
+    `is_private`: only the owner can read it, also while it is written.
 
     Raises:
         OSError: the disk is full, the folder is missing or not writable, or the path is no regular file (renaming onto a
@@ -26,11 +28,17 @@ def write_whole_file(path: str | os.PathLike[str], data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
+        if not is_private:  # as mkstemp makes it
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(temporary).chmod(0o666 & ~umask)
         Path(temporary).replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
         raise
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)  # a power cut must not take the new name back
+    finally:
+        os.close(folder)

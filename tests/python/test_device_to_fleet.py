@@ -17,10 +17,13 @@ from edgeml.fleet.books import books
 from edgeml.fleet.broker import EmbeddedBroker
 from edgeml.fleet.collector import Collector
 from edgeml.fleet.registry import push_model
+from edgeml.fleet.store.device_keys import add_keys
 from edgeml.fleet.store.engine import open_store, reading, writing
 from edgeml.privacy import PrivacyBudget
 from edgeml.telemetry.broker_address import BrokerAddress
+from edgeml.telemetry.device_key import DeviceKey
 from edgeml.telemetry.publisher import PublisherOptions
+from edgeml.telemetry.state_directory import KEY_FILE
 from support.monitored_artifact import INPUT, monitored_artifact
 from support.mosquitto import Mosquitto, mosquitto
 from support.small_artifact import INPUT_SHAPE
@@ -58,10 +61,15 @@ def collecting(engine: sa.Engine, broker: BrokerAddress, *, mqtt_5: bool = True)
         thread.join()
 
 
-def report_windows(folder: Path, broker: BrokerAddress, name: str, windows: int = WINDOWS) -> MonitorStatus:
+def report_windows(
+    engine: sa.Engine, folder: Path, broker: BrokerAddress, name: str, windows: int = WINDOWS
+) -> MonitorStatus:
     """One life of a device that makes so many windows."""
     session = InferenceSession(monitored_artifact().to_bytes())
     x = np.random.default_rng(1).normal(scale=0.3, size=(1, *INPUT_SHAPE)).astype(np.float32)
+    key = DeviceKey.load_or_create(folder / name / KEY_FILE)
+    with writing(engine) as connection:
+        add_keys(connection, {("acme", name): key.public}, now_s=0)
     monitor = Monitor(
         session,
         state=folder / name,
@@ -91,7 +99,7 @@ def assert_closed_books(engine: sa.Engine, devices: int) -> None:
 @pytest.mark.parametrize("kind", ["mosquitto", "embedded"])
 def test_books_close(tmp_path: Path, engine: sa.Engine, kind: str) -> None:
     with contextmanager(_broker)(kind, tmp_path) as broker, collecting(engine, broker, mqtt_5=kind == "mosquitto"):
-        statuses = [report_windows(tmp_path, broker, name) for name in ("d1", "d2", "d3")]
+        statuses = [report_windows(engine, tmp_path, broker, name) for name in ("d1", "d2", "d3")]
     assert [(status.windows_produced, status.windows_waiting) for status in statuses] == [(WINDOWS, 0)] * 3
     assert_closed_books(engine, 3)
 
@@ -100,12 +108,14 @@ def test_books_close_over_a_broker_and_a_collector_that_die(tmp_path: Path, engi
     with mosquitto(tmp_path) as running:
         broker = BrokerAddress(host="127.0.0.1", port=running.port)
         results: list[MonitorStatus] = []
-        device = threading.Thread(target=lambda: results.append(report_windows(tmp_path, broker, "d1", WINDOWS - 1)))
+        device = threading.Thread(
+            target=lambda: results.append(report_windows(engine, tmp_path, broker, "d1", WINDOWS - 1))
+        )
         device.start()
         trouble(running, engine, broker)
         with collecting(engine, broker):
             device.join()
-            results.append(report_windows(tmp_path, broker, "d1", 1))  # sends what the first life may have left
+            results.append(report_windows(engine, tmp_path, broker, "d1", 1))  # sends what the first life may have left
     assert [status.windows_produced for status in results] == [WINDOWS - 1, WINDOWS]
     assert results[1].windows_waiting == 0
     assert_closed_books(engine, 1)

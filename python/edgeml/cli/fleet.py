@@ -2,6 +2,7 @@
 """Runs the fleet backend and answers questions about what it knows.
 
     edgeml fleet serve --config fleet.toml [--embedded-broker]    collect, test, raise alarms, show the dashboard
+    edgeml fleet provision DEVICE=PUBLIC_KEY                      listen to a device from now on
     edgeml fleet model push MODEL.edgeml                          make a model known: its windows get their schema
     edgeml fleet devices | drift | books                          what the store knows; --json for machines
 
@@ -29,6 +30,7 @@ from edgeml.errors import UsageError
 from edgeml.fleet.config import FleetConfig, load_config
 from edgeml.fleet.dashboard import texts
 from edgeml.fleet.overview import Overview, overview
+from edgeml.fleet.provisioning import forget_earlier_keys, provision
 from edgeml.fleet.registry import push_model
 from edgeml.fleet.serve import ServeOptions, serve
 from edgeml.fleet.store.engine import open_store, reading, writing
@@ -53,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "drift":
             question.add_argument("--device", help="only this device")
         question.set_defaults(answer=answer)
+    _add_provision(verbs.add_parser("provision", help="make devices known: the fleet listens to no others"))
     model = verbs.add_parser("model", help="the model registry").add_subparsers(
         dest="model_verb", metavar="VERB", required=True
     )
@@ -90,6 +93,20 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--verbose", action="store_true", help="log more than warnings")
     parser.set_defaults(answer=_serve)
+
+
+def _add_provision(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "edgeml device init prints the public key of a device. A DEVICE without one gets a key in --out DIR/DEVICE,"
+        " to be carried to the device. Prints the lines of a mosquitto ACL file."
+    )
+    parser.add_argument("devices", nargs="+", metavar="DEVICE[=PUBLIC_KEY]")
+    parser.add_argument("--tenant", default="default", help="whose devices they are; default: default")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where keys are made")
+    parser.add_argument("--only", action="store_true", help="forget earlier keys of these devices")
+    _add_config(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+    parser.set_defaults(answer=_provision)
 
 
 def _port(text: str) -> int:
@@ -195,6 +212,20 @@ def _push(config: FleetConfig, args: argparse.Namespace) -> int:
     else:
         what = "known now" if pushed.new else "known already"
         print(f"{pushed.name} {pushed.model_id.hex()}: {what}, {pushed.features} features")
+    return EXIT_OK
+
+
+def _provision(config: FleetConfig, args: argparse.Namespace) -> int:
+    with writing(open_store(config.store_url)) as connection:
+        made = provision(connection, args.devices, tenant=args.tenant, out=args.out, now_s=int(time.time()))
+        if args.only:
+            forget_earlier_keys(connection, made)
+    if args.json:
+        _print_json({"devices": [asdict(one) for one in made]})
+        return EXIT_OK
+    for one in made:
+        print(f"# {one.tenant}/{one.device} {one.public_key}{f', key in {one.key_file}' if one.key_file else ''}")
+        print("\n".join(one.acl))
     return EXIT_OK
 
 

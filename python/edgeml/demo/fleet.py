@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from edgeml.errors import FleetError
 
 EDGEML: Final = (sys.executable, "-m", "edgeml.cli.main")
 START_TIMEOUT_S: Final = 40.0
-PUSH_TIMEOUT_S: Final = 40.0
+COMMAND_TIMEOUT_S: Final = 40.0
 HTTP_TIMEOUT_S: Final = 30.0
 END_GRACE_S: Final = 6.0
 POLL_S: Final = 0.05
@@ -97,12 +98,15 @@ class Fleet:
         Raises:
             FleetError: the command failed.
         """
-        command = [*EDGEML, "fleet", "model", "push", str(artifact), "--config", str(self.config)]
-        done = subprocess.run(  # noqa: S603  this interpreter, our own command line
-            command, capture_output=True, text=True, timeout=PUSH_TIMEOUT_S, check=False
-        )
-        if done.returncode != 0:
-            raise FleetError(f"the model could not be pushed: {done.stderr.strip()}")
+        self._command("model", "push", str(artifact))
+
+    def provision(self, keys: Mapping[str, str]) -> None:
+        """Make devices known with `edgeml fleet provision`: name -> public key.
+
+        Raises:
+            FleetError: the command failed.
+        """
+        self._command("provision", *(f"{name}={public}" for name, public in keys.items()))
 
     def devices(self) -> dict[str, FleetDevice]:
         """Return all devices that have reported, by name.
@@ -136,6 +140,14 @@ class Fleet:
     def end(self) -> None:
         """End the process, however it stands."""
         self.process.end(END_GRACE_S)
+
+    def _command(self, *arguments: str) -> None:
+        command = [*EDGEML, "fleet", *arguments, "--config", str(self.config)]
+        done = subprocess.run(  # noqa: S603  this interpreter, our own command line
+            command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False
+        )
+        if done.returncode != 0:
+            raise FleetError(f"edgeml fleet {' '.join(arguments)} failed: {done.stderr.strip()}")
 
 
 def _wait_for(ready_file: Path, process: Process) -> dict[str, Any]:

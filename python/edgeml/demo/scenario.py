@@ -18,6 +18,8 @@ from edgeml.demo.progress import DeviceStatus
 from edgeml.demo.snapshot import write_snapshot
 from edgeml.demo.summary import Accuracy, DeviceFigures, Summary
 from edgeml.errors import EdgemlError, UsageError
+from edgeml.telemetry.device_key import DeviceKey, public_key_text
+from edgeml.telemetry.state_directory import KEY_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -166,10 +168,13 @@ def _start_devices(count: int, fleet: Fleet, artifact: Path, work: Path, stack: 
         epsilon_per_window=EPSILON_PER_WINDOW,
     )
     faults = list(FAULTS)
+    names = [f"camera-{number}" for number in range(1, count + 1)]
+    keys = {name: DeviceKey.create(work / name / KEY_FILE) for name in names}  # as edgeml device init does
+    fleet.provision({name: public_key_text(key.public) for name, key in keys.items()})
     devices = []
-    for number in range(1, count + 1):
-        place = number - (count - len(faults)) - 1  # the last ones get a fault each
-        device = Device(f"camera-{number}", faults[place] if place >= 0 else None, setup)
+    for number, name in enumerate(names):
+        place = number - (count - len(faults))  # the last ones get a fault each
+        device = Device(name, faults[place] if place >= 0 else None, setup)
         stack.callback(device.end)
         devices.append(device)
     return devices

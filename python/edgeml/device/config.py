@@ -26,6 +26,7 @@ _TYPES: Final[dict[str, dict[str, type]]] = {
         "device": str,
         "tenant": str,
         "broker": str,
+        "key": str,
         "window_s": float,
         "threads": int,
         "isa": str,
@@ -65,6 +66,7 @@ class DeviceConfig:
     device: str
     tenant: str
     broker: str
+    key: Path | None
     window_s: float
     threads: int | None
     isa: str | None
@@ -101,6 +103,7 @@ def _config_of(document: dict[str, Any], folder: Path) -> DeviceConfig:
         device=top["device"],
         tenant=top.get("tenant", "default"),
         broker=top.get("broker", "mqtt://127.0.0.1:1883"),
+        key=folder / top["key"] if "key" in top else None,
         window_s=top.get("window_s", 300.0),
         threads=top.get("threads"),
         isa=top.get("isa"),

@@ -91,6 +91,7 @@ def run_device(config: DeviceConfig, folder: Path) -> MonitorStatus:
             device=config.device,
             tenant=config.tenant,
             broker=config.broker,
+            key=config.key,
             budget=config.budget,
             window_s=config.window_s,
         ) as monitor:

@@ -29,10 +29,13 @@ from edgeml.privacy import PrivacyBudget, release
 from edgeml.privacy.budget import MICRO
 from edgeml.privacy.ledger import DAY_S
 from edgeml.telemetry.broker_address import BrokerAddress
+from edgeml.telemetry.device_key import DeviceKey
 from edgeml.telemetry.messages import Birth
 from edgeml.telemetry.mqtt import Destination
 from edgeml.telemetry.publisher import Publisher, PublisherOptions
 from edgeml.telemetry.spool import Spool, WindowSpan
+from edgeml.telemetry.state_directory import KEY_FILE
+from edgeml.telemetry.topics import check_names
 
 if TYPE_CHECKING:
     import os
@@ -78,6 +81,7 @@ class Monitor:
         device: str,
         tenant: str = "default",
         broker: str = "mqtt://127.0.0.1:1883",
+        key: str | os.PathLike[str] | None = None,
         budget: PrivacyBudget | None = None,
         window_s: float = WINDOW_S_DEFAULT,
         clock: Callable[[], float] = time.time,
@@ -91,6 +95,8 @@ class Monitor:
             device: name at the fleet, 1 to 64 of `a-z A-Z 0-9 . _ -`.
             tenant: the fleet's name for whose device it is, of the same characters.
             broker: `mqtt://host[:port]`; it need not be there.
+            key: file of the device's private key; default: device.key in `state`, made if it is missing. The fleet must
+                know its public half (`edgeml fleet provision`), or it takes no window.
             budget: what a day and a release may cost; default: 1 a release, 300 a day (288 windows of 5 minutes, and restarts).
             window_s: seconds of a window, at least 0.1.
             clock: unix seconds; for tests.
@@ -98,14 +104,15 @@ class Monitor:
 
         Raises:
             UsageError: an option that cannot be, or an artifact without telemetry schema.
-            DeviceError: the state directory cannot be written, or another process has it.
+            DeviceError: the state directory cannot be written, another process has it, or the key cannot be read.
         """
         if not 0.1 <= window_s <= DAY_S:
             raise UsageError(f"monitor: window_s {window_s} must be 0.1 to {DAY_S}")
         schema_bytes = session.telemetry_bytes
         if not schema_bytes:
             raise UsageError("monitor: the artifact has no telemetry schema; convert the model again, with calibration")
-        to = Destination(broker=BrokerAddress.from_url(broker), tenant=tenant, device=device)
+        address = BrokerAddress.from_url(broker)
+        check_names(tenant, device)
         self._session = session
         self._schema = TelemetrySchema.from_bytes(schema_bytes)
         self._budget = budget or PrivacyBudget()
@@ -124,7 +131,14 @@ class Monitor:
         self._closing = threading.Event()
         self._model_id = session.model_id  # may fail, so it comes before anything that would have to be closed again
         self._final_status: MonitorStatus | None = None
-        self._spool = Spool(Path(state), budget=self._budget, now=clock())
+        state = Path(state)
+        self._spool = Spool(state, budget=self._budget, now=clock())
+        try:
+            device_key = DeviceKey.load(Path(key)) if key else DeviceKey.load_or_create(state / KEY_FILE)
+            to = Destination(broker=address, tenant=tenant, device=device, key=device_key)
+        except BaseException:
+            self._spool.close()
+            raise
         birth = Birth(
             epoch=self._spool.epoch,
             edgeml_version=__version__,

@@ -10,22 +10,27 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
 
 import paho.mqtt.client as mqtt
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from edgeml.errors import WireError
 from edgeml.fleet.connection import Connection
 from edgeml.fleet.received import Received, Rejected, read_message
+from edgeml.fleet.store.device_keys import KeyCache
 from edgeml.fleet.store.engine import writing
 from edgeml.fleet.store.intake import AckTo, take_in
 from edgeml.telemetry.broker_address import BrokerAddress
+from edgeml.telemetry.topics import parse_topic
 
 log: Final = logging.getLogger(__name__)
 
 RETRY_S_MAX: Final = 5.0
+
+T = TypeVar("T")
 
 
 class Collector:
@@ -46,6 +51,7 @@ class Collector:
         self._broker = broker
         self._period_s = period_s
         self._clock = clock
+        self._keys = KeyCache(engine)
         self._protocol = mqtt.MQTTv5 if mqtt_5 else mqtt.MQTTv311
 
     def run(self, stop: threading.Event) -> None:
@@ -77,38 +83,55 @@ class Collector:
         messages = connection.read()
         if not messages:
             return
-        read = [_read(message) for message in messages]
-        acks = self._commit([one for one in read if one is not None], stop)
+        batch = self._until_done(lambda: self._read(messages), stop)
+        acks = None if batch is None else self._until_done(lambda: self._commit(batch), stop)
         if acks is None:
             return
         connection.acknowledge(messages)
         for to in acks:
             connection.publish(to)
 
-    def _commit(self, batch: list[Received | Rejected], stop: threading.Event) -> list[AckTo] | None:
-        """Store a batch, again and again if the database cannot now; None where `stop` came first."""
-        for one in batch:
+    def _read(self, messages: Iterable[mqtt.MQTTMessage]) -> list[Received | Rejected]:
+        named = [(_topic_of(message), message) for message in messages]
+        self._keys.fetch(name for topic, _ in named if (name := _device_of(topic)) is not None)
+        read = [
+            Rejected(topic="(not UTF-8)", payload=bytes(message.payload), reason="the topic is not UTF-8")
+            if topic is None
+            else read_message(topic, bytes(message.payload), self._keys, retained=message.retain)
+            for topic, message in named
+        ]
+        for one in read:
             if isinstance(one, Rejected):
                 log.warning("quarantined a message on %.200r: %s", one.topic, one.reason)
+        return [one for one in read if one is not None]
+
+    def _commit(self, batch: list[Received | Rejected]) -> list[AckTo]:
+        with writing(self._engine) as connection:
+            return take_in(connection, batch, now_s=int(self._clock()), period_s=self._period_s)
+
+    def _until_done(self, work: Callable[[], T], stop: threading.Event) -> T | None:
+        """Give what `work` gives, called again and again if the database cannot now; None where `stop` came first."""
         retry_s = 0.1
-        while (acks := self._try_commit(batch)) is None:
+        while True:
+            try:
+                return work()
+            except OperationalError as error:  # locked for long, disk full
+                log.warning("the store does not take messages: %s; trying again", error.orig)
             if stop.wait(retry_s):
                 return None
             retry_s = min(RETRY_S_MAX, 2 * retry_s)
-        return acks
-
-    def _try_commit(self, batch: list[Received | Rejected]) -> list[AckTo] | None:
-        try:
-            with writing(self._engine) as connection:
-                return take_in(connection, batch, now_s=int(self._clock()), period_s=self._period_s)
-        except OperationalError as error:  # locked for long, disk full
-            log.warning("the store does not take %d messages: %s; trying again", len(batch), error.orig)
-            return None
 
 
-def _read(message: mqtt.MQTTMessage) -> Received | Rejected | None:
+def _topic_of(message: mqtt.MQTTMessage) -> str | None:
     try:
-        topic = message.topic
+        return str(message.topic)
     except UnicodeDecodeError:
-        return Rejected(topic="(not UTF-8)", payload=bytes(message.payload), reason="the topic is not UTF-8")
-    return read_message(topic, bytes(message.payload), retained=message.retain)
+        return None
+
+
+def _device_of(topic: str | None) -> tuple[str, str] | None:
+    try:
+        parsed = parse_topic(topic or "")
+    except WireError:  # read_message says why
+        return None
+    return parsed.tenant, parsed.device

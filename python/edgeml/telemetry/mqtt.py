@@ -16,12 +16,13 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edgeml.errors import WireError
-from edgeml.telemetry import codec
-from edgeml.telemetry.messages import Ack, LastWill
+from edgeml.telemetry import codec, envelope
+from edgeml.telemetry.messages import Ack, LastWill, Message
 from edgeml.telemetry.topics import RETAINED_CHANNELS, topic
 
 if TYPE_CHECKING:
     from edgeml.telemetry.broker_address import BrokerAddress
+    from edgeml.telemetry.device_key import DeviceKey
 
 KEEPALIVE_S: Final = 30
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -31,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Destination:
-    """A device's place at a broker; tenant and device are 1 to 64 of `a-z A-Z 0-9 . _ -` each.
+    """A device's place at a broker, and the key it signs with; tenant and device are 1 to 64 of `a-z A-Z 0-9 . _ -`.
 
     Raises:
         UsageError: a name cannot stand in a topic.
@@ -40,6 +41,7 @@ class Destination:
     broker: BrokerAddress
     tenant: str
     device: str
+    key: DeviceKey
 
     def __post_init__(self) -> None:
         self.topic("tel")
@@ -67,7 +69,8 @@ class DeviceConnection:
             reconnect_on_failure=False,
         )
         self._client.connect_timeout = CONNECT_TIMEOUT_S
-        self._client.will_set(to.topic("lwt"), codec.encode(LastWill(epoch=epoch)), qos=1, retain=True)
+        last_will = envelope.seal(to.topic("lwt"), codec.encode(LastWill(epoch=epoch)), to.key)
+        self._client.will_set(to.topic("lwt"), last_will, qos=1, retain=True)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
@@ -104,9 +107,15 @@ class DeviceConnection:
         if any(code != mqtt.MQTT_ERR_SUCCESS for code in codes):
             self.is_open = False
 
-    def publish(self, channel: str, payload: bytes) -> int:
-        """Queue a message, QoS 1; gives the id that `take_delivered` names once the broker has it."""
-        return self._client.publish(self._to.topic(channel), payload, qos=1, retain=channel in RETAINED_CHANNELS).mid
+    def publish(self, channel: str, message: Message) -> int:
+        """Sign and queue a message, QoS 1; gives the id that `take_delivered` names once the broker has it."""
+        topic = self._to.topic(channel)
+        payload = envelope.seal(topic, codec.encode(message), self._to.key)
+        return self._client.publish(topic, payload, qos=1, retain=channel in RETAINED_CHANNELS).mid
+
+    def clear_last_will(self) -> None:
+        """Take back the retained last will of an earlier connection."""
+        self._client.publish(self._to.topic("lwt"), b"", qos=1, retain=True)
 
     def take_acks(self) -> list[Ack]:
         """Acks since the last call."""

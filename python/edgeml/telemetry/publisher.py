@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Final
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from edgeml.errors import UsageError
-from edgeml.telemetry import codec
 from edgeml.telemetry.mqtt import CONNECT_TIMEOUT_S, DeviceConnection
 
 if TYPE_CHECKING:
@@ -170,8 +169,8 @@ class Publisher:
             return False
         self.is_connected = True
         _log.info("connected to broker %s", self._to.broker)
-        connection.publish("lwt", b"")  # takes back the last will of an earlier life
-        connection.publish("birth", codec.encode(replace(self._birth, time=int(self._clock()))))
+        connection.clear_last_will()
+        connection.publish("birth", replace(self._birth, time=int(self._clock())))
         flight = _InFlight(sent_upto=0, report_ends=deque(), progress_at=time.monotonic(), events={})
         while connection.is_open and not self._stopped.is_set():
             self._send(connection, flight)
@@ -193,14 +192,14 @@ class Publisher:
         waiting = set(flight.events.values())
         for number, event in self._spool.events():
             if number not in waiting:
-                flight.events[connection.publish("evt", codec.encode(event))] = number
+                flight.events[connection.publish("evt", event)] = number
         while len(flight.report_ends) < REPORTS_IN_FLIGHT_MAX:
             report = self._spool.report(flight.sent_upto, self._clock())
             if report is None:
                 break
             if not flight.report_ends:
                 flight.progress_at = now
-            connection.publish("tel", codec.encode(report))
+            connection.publish("tel", report)
             flight.sent_upto = report.windows[-1].seq
             flight.report_ends.append(flight.sent_upto)
         flight.look = False

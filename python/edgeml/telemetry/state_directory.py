@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SPOOL_FILE: Final = "spool.sqlite3"
 LOCK_FILE: Final = "lock"
+KEY_FILE: Final = "device.key"  # where no other is named
 
 _log = logging.getLogger(__name__)
 

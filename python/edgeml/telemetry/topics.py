@@ -35,9 +35,7 @@ def topic(tenant: str, device: str, channel: str) -> str:
     Raises:
         UsageError: tenant or device is not 1 to 64 of `a-z A-Z 0-9 . _ -`, or the channel is unknown.
     """
-    for what, name in (("tenant", tenant), ("device", device)):
-        if not is_name(name):
-            raise UsageError(f"{what} {name!r:.80} must be 1 to 64 of a-z A-Z 0-9 . _ -")
+    check_names(tenant, device)
     if channel not in DIRECTION_OF_CHANNEL:
         raise UsageError(f"channel {channel!r} is none of {', '.join(DIRECTION_OF_CHANNEL)}")
     return str(Topic(tenant=tenant, device=device, channel=channel))
@@ -55,6 +53,13 @@ def parse_topic(text: str) -> Topic:
         if DIRECTION_OF_CHANNEL.get(found.channel) == parts[4]:
             return found
     raise WireError(f"topic {text!r:.200} is not edgeml/v1/tenant/device/up|down/channel")
+
+
+def check_names(tenant: str, device: str) -> None:
+    """Raise UsageError unless tenant and device can stand in a topic."""
+    for what, name in (("tenant", tenant), ("device", device)):
+        if not is_name(name):
+            raise UsageError(f"{what} {name!r:.80} must be 1 to 64 of a-z A-Z 0-9 . _ -")
 
 
 def is_name(name: str) -> bool:

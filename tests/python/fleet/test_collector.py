@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cbor2
 import numpy as np
 import paho.mqtt.client as mqtt
 import pytest
@@ -26,14 +27,27 @@ from edgeml.fleet.broker import EmbeddedBroker
 from edgeml.fleet.collector import Collector
 from edgeml.fleet.received import Received, Rejected, read_message
 from edgeml.fleet.store import tables as t
+from edgeml.fleet.store.device_keys import KeyCache, add_keys, remove_other_keys
 from edgeml.fleet.store.engine import open_store, reading, writing
 from edgeml.fleet.store.intake import take_in
-from edgeml.telemetry import codec
+from edgeml.telemetry import codec, envelope
 from edgeml.telemetry.broker_address import BrokerAddress
-from edgeml.telemetry.messages import Ack, Birth, LastWill, Report
+from edgeml.telemetry.device_key import DeviceKey
+from edgeml.telemetry.messages import Ack, Birth, LastWill, Message, Report
 from edgeml.telemetry.topics import topic
 from support.mosquitto import Mosquitto, free_port, mosquitto
-from support.reports import MODEL_ID, NOON_S, normal_counts, normal_schema, received, report, window
+from support.reports import (
+    KEY,
+    MODEL_ID,
+    NOON_S,
+    known_key,
+    normal_counts,
+    normal_schema,
+    received,
+    report,
+    sealed,
+    window,
+)
 from support.snapshot import snapshot
 
 SCHEMA = normal_schema(features=2, bins=4)
@@ -81,8 +95,10 @@ class Device:
         assert isinstance(ack, Ack)
         self.acks.append(ack)
 
-    def send(self, channel: str, payload: bytes, *, retain: bool = False) -> None:
-        self._client.publish(topic("acme", self.name, channel), payload, qos=1, retain=retain)
+    def send(self, channel: str, what: Message | bytes, *, retain: bool = False) -> None:
+        name = topic("acme", self.name, channel)
+        payload = what if isinstance(what, bytes) else sealed(name, what)
+        self._client.publish(name, payload, qos=1, retain=retain)
 
     def send_to(self, name: str, payload: bytes) -> None:
         self._client.publish(name, payload, qos=1)
@@ -133,7 +149,10 @@ def oracle(folder: Path, reports: dict[str, list[Report]]) -> dict[str, list[tup
 
 
 def push_schema(engine: sa.Engine) -> None:
+    """Make the schema known, and the devices."""
     with writing(engine) as connection:
+        names = ("device-1", *(f"device-{i}" for i in range(4)))
+        add_keys(connection, {("acme", name): KEY.public for name in names}, now_s=NOON_S)
         row = {"schema_id": SCHEMA.id, "slots": SCHEMA.slot_count, "document": SCHEMA.to_bytes()}
         connection.execute(sa.insert(t.telemetry_schema), row)
 
@@ -157,7 +176,7 @@ def test_stores_and_then_acknowledges(
             shuffled = reports[device.name] * 2
             random.Random(device.name).shuffle(shuffled)
             for one in shuffled:
-                device.send("tel", codec.encode(one))
+                device.send("tel", one)
         for device in devices:
             wait_until(lambda device=device: any(ack.contiguous_upto == 20 for ack in device.acks))
     assert snapshot(engine) == oracle(tmp_path, reports)
@@ -173,7 +192,8 @@ def test_malformed_messages_are_kept_aside_and_not_acknowledged(
 ) -> None:
     engine = new_store(tmp_path)
     device = Device(broker, "device-1")
-    good = codec.encode(reports_of(1, 1)[0])
+    one = reports_of(1, 1)[0]
+    good = sealed(topic("acme", "device-1", "tel"), one)
     with collecting(engine, broker, mqtt_5=mqtt_5):
         for payload in (b"", b"\xff", good[:-1], good + b"\0", bytes(300 << 10)):
             device.send("tel", payload)
@@ -210,9 +230,9 @@ def test_retained_birth_and_last_will_reach_a_collector_that_comes_later(
         time=NOON_S,
     )
     device = Device(broker, "device-1")
-    device.send("birth", codec.encode(birth), retain=True)
-    device.send("lwt", codec.encode(LastWill(epoch=epoch)), retain=True)
-    device.send("tel", codec.encode(reports_of(0, 1)[0]))
+    device.send("birth", birth, retain=True)
+    device.send("lwt", LastWill(epoch=epoch), retain=True)
+    device.send("tel", reports_of(0, 1)[0])
     device.close()
     query = sa.select(t.device.c.model_name, t.device.c.online)
 
@@ -284,7 +304,7 @@ def test_killed_collectors_lose_and_double_nothing(tmp_path: Path) -> None:
                 for device in devices:
                     upto = max((ack.contiguous_upto for ack in device.acks), default=0)
                     for one in reports[device.name][upto : upto + 25]:
-                        device.send("tel", codec.encode(one))
+                        device.send("tel", one)
                 time.sleep(0.1 + 0.2 * chance.random())
                 if kills < 5:
                     os.kill(collectors[0].pid, signal.SIGKILL)
@@ -301,13 +321,85 @@ def test_killed_collectors_lose_and_double_nothing(tmp_path: Path) -> None:
     assert snapshot(engine) == oracle(tmp_path, reports)
 
 
+def reasons(engine: sa.Engine) -> list[str]:
+    with reading(engine) as connection:
+        return list(connection.execute(sa.select(t.quarantine.c.reason).order_by(t.quarantine.c.id)).scalars())
+
+
+def test_what_the_device_did_not_sign_is_kept_aside_with_the_reason(tmp_path: Path) -> None:
+    """Unsigned, by another key, changed, on another topic, of a device that nobody provisioned, too large."""
+    engine = new_store(tmp_path)
+    name = topic("acme", "device-1", "tel")
+    first, second = reports_of(1, 2)
+    signed = codec.encode(first)
+    other_key = DeviceKey(bytes(32))
+    replayed = cbor2.loads(sealed(name, first))
+    with mosquitto(tmp_path) as server:
+        device = Device(BrokerAddress(host="127.0.0.1", port=server.port), "device-1")
+        with collecting(engine, BrokerAddress(host="127.0.0.1", port=server.port), mqtt_5=True):
+            device.send("tel", codec.encode(first))
+            device.send("tel", envelope.seal(name, signed, other_key))
+            device.send("tel", cbor2.dumps({**replayed, 1: codec.encode(second)}, canonical=True))
+            device.send("tel", sealed(topic("acme", "device-2", "tel"), first))
+            device.send("tel", sealed(topic("acme", "device-1", "evt"), first))
+            device.send("tel", cbor2.dumps({1: signed, 2: bytes(63)}, canonical=True))
+            device.send("tel", bytes(300 << 10))
+            device.send_to(topic("acme", "stranger", "tel"), sealed(topic("acme", "stranger", "tel"), first))
+            device.send("tel", second)
+            wait_until(lambda: len(device.acks) == 1)
+        device.close()
+    forged = "the signature is not that of the device for this topic and message"
+    assert reasons(engine) == [
+        "not a signed envelope",
+        forged,
+        forged,
+        forged,
+        forged,
+        "envelope: the signature must be 64 bytes",
+        f"message has {300 << 10} bytes, at most {256 << 10} are allowed",
+        "device acme/stranger is not provisioned",
+    ]
+    with reading(engine) as connection:
+        assert connection.execute(sa.select(t.window.c.seq)).scalars().all() == [2]
+        assert connection.execute(sa.select(t.counter.c.value)).scalar() == 8
+        assert connection.execute(sa.select(t.device.c.name)).scalars().all() == ["device-1"]
+
+
+def test_a_device_that_is_provisioned_later_is_heard(tmp_path: Path) -> None:
+    engine = new_store(tmp_path)
+    now = 0.0
+    cache = KeyCache(engine, clock=lambda: now)
+    name = topic("acme", "late", "tel")
+    payload = sealed(name, reports_of(1, 1)[0])
+    cache.fetch([("acme", "late")])
+    assert isinstance(read_message(name, payload, cache), Rejected)
+    with writing(engine) as connection:
+        add_keys(connection, {("acme", "late"): KEY.public}, now_s=NOON_S)
+    cache.fetch([("acme", "late")])
+    assert isinstance(read_message(name, payload, cache), Rejected), "it asks the store once in a while"
+    now = 11.0
+    cache.fetch([("acme", "late")])
+    assert isinstance(read_message(name, payload, cache), Received)
+    new_key = DeviceKey(bytes(32))
+    with writing(engine) as connection:
+        add_keys(connection, {("acme", "late"): new_key.public}, now_s=NOON_S + 1)
+    now = 22.0
+    cache.fetch([("acme", "late")])
+    assert isinstance(read_message(name, payload, cache), Received), "the old key and the new one"
+    with writing(engine) as connection:
+        assert remove_other_keys(connection, {("acme", "late"): new_key.public}) == 1
+    now = 33.0
+    cache.fetch([("acme", "late")])
+    assert isinstance(read_message(name, payload, cache), Rejected)
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     payload=st.one_of(
         st.binary(max_size=200),
         st.builds(
             lambda at, byte: (
-                (good := bytearray(codec.encode(reports_of(1, 1)[0])))[: at % len(good)]
+                (good := bytearray(sealed("edgeml/v1/acme/d/up/tel", reports_of(1, 1)[0])))[: at % len(good)]
                 + bytes([byte])
                 + good[at % len(good) + 1 :]
             ),
@@ -321,7 +413,7 @@ def test_killed_collectors_lose_and_double_nothing(tmp_path: Path) -> None:
     ),
 )
 def test_reading_never_raises(payload: bytes, name: str) -> None:
-    one = read_message(name, payload)
+    one = read_message(name, payload, known_key)
     assert one is None or isinstance(one, (Received, Rejected))
     if isinstance(one, Rejected):
         assert one.reason

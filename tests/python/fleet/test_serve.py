@@ -18,11 +18,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 from edgeml.artifact.artifact import Artifact
 from edgeml.fleet.broker import bind
 from edgeml.telemetry import codec
+from edgeml.telemetry.device_key import public_key_text
 from edgeml.telemetry.messages import Ack
 from edgeml.telemetry.topics import topic
 from support.fleet_process import FleetProcess, edgeml, fleet_process
 from support.mosquitto import mosquitto
-from support.reports import normal_counts, normal_schema, report, window
+from support.reports import KEY, normal_counts, normal_schema, report, sealed, window
 from support.small_artifact import every_operator
 
 RULE = '[[rule]]\nname = "inputs"\nowner = "o"\nplaybook = "p"\nopen_after = 2\n'
@@ -67,7 +68,7 @@ def send_all(fleet: FleetProcess, device: str, shifts: list[float]) -> None:
     for hour, shift in enumerate(shifts):
         seqs = range(12 * hour + 1, 12 * hour + 13)
         windows = [window(seq, normal_counts(SCHEMA, rng, shift=shift), SCHEMA.id) for seq in seqs]
-        payloads.append(codec.encode(report(device.encode().ljust(8)[:8], windows)))
+        payloads.append(sealed(topic("acme", device, "tel"), report(device.encode().ljust(8)[:8], windows)))
     deadline = time.monotonic() + 40
     while not done.is_set():  # as a device does: again what was not acknowledged
         assert time.monotonic() < deadline
@@ -81,6 +82,8 @@ def send_all(fleet: FleetProcess, device: str, shifts: list[float]) -> None:
 def see_an_alarm(fleet: FleetProcess, config: Path) -> None:
     model = config.with_name("model.edgeml")
     model.write_bytes(Artifact.build(replace(every_operator(), telemetry=SCHEMA.to_bytes())).to_bytes())
+    keys = (f"{name}={public_key_text(KEY.public)}" for name in ("steady", "drifting"))
+    assert edgeml("fleet", "provision", "--tenant", "acme", *keys, "--config", config).returncode == 0
     send_all(fleet, "steady", [0.0] * 4)
     send_all(fleet, "drifting", [0.0, 0.8, 0.8, 0.8])
     assert overview(fleet)["windows_without_schema"] == 96

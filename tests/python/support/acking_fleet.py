@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edgeml.telemetry import codec
+from edgeml.telemetry import codec, envelope
 from edgeml.telemetry.messages import Ack, Message, Report, Window
 from edgeml.telemetry.topics import UP_FILTER, parse_topic, topic
 
@@ -41,7 +41,7 @@ class AckingFleet:
             self.payloads.append((where.channel, message.payload))
             if where.channel != "tel":
                 return
-            report = codec.decode("tel", message.payload)
+            report = codec.decode("tel", envelope.unseal(message.payload).message)
             assert isinstance(report, Report)
             self.reports.append(report)
             for window in report.windows:
@@ -58,7 +58,8 @@ class AckingFleet:
     def messages(self, channel: str) -> list[Message]:
         """Every message of a channel so far; empty ones, which only clear what was retained, left out."""
         with self._lock:
-            return [codec.decode(channel, payload) for name, payload in self.payloads if name == channel and payload]
+            sealed = [payload for name, payload in self.payloads if name == channel and payload]
+        return [codec.decode(channel, envelope.unseal(payload).message) for payload in sealed]
 
     def publish(self, name: str, payload: bytes) -> None:
         """Send anything to any topic."""

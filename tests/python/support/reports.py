@@ -11,7 +11,8 @@ import numpy as np
 
 from edgeml.fleet.received import Received, read_message
 from edgeml.observe.schema import Feature, TelemetrySchema
-from edgeml.telemetry import codec
+from edgeml.telemetry import codec, envelope
+from edgeml.telemetry.device_key import DeviceKey
 from edgeml.telemetry.messages import Message, Report, Window
 from edgeml.telemetry.topics import topic
 from edgeml.telemetry.varint import pack_counts
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 MODEL_ID: Final = b"model-01"
 NOON_S: Final = 1_700_000_000 - 1_700_000_000 % 3600
 NOISE_SCALE: Final = Fraction(4)
+KEY: Final = DeviceKey(bytes(range(32)))  # of every device of the tests
 
 
 def normal_schema(features: int = 3, bins: int = 10, samples: int = 2000) -> TelemetrySchema:
@@ -118,6 +120,17 @@ def report(epoch: bytes, windows: Sequence[Window], *, produced: int = 0, spool_
 
 def received(device: str, message: Message, *, channel: str = "tel", tenant: str = "acme") -> Received:
     """Pass a message through its bytes, as the collector does."""
-    one = read_message(topic(tenant, device, channel), codec.encode(message))
+    name = topic(tenant, device, channel)
+    one = read_message(name, sealed(name, message), known_key)
     assert isinstance(one, Received)
     return one
+
+
+def sealed(name: str, message: Message) -> bytes:
+    """Payload of a device for a topic, signed with KEY."""
+    return envelope.seal(name, codec.encode(message), KEY)
+
+
+def known_key(_tenant: str, _device: str) -> tuple[bytes, ...]:
+    """Every device has KEY."""
+    return (KEY.public,)

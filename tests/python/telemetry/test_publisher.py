@@ -15,6 +15,7 @@ from edgeml.errors import UsageError
 from edgeml.privacy import PrivacyBudget, release
 from edgeml.telemetry import codec
 from edgeml.telemetry.broker_address import BrokerAddress
+from edgeml.telemetry.device_key import DeviceKey
 from edgeml.telemetry.messages import Ack, Birth, LastWill
 from edgeml.telemetry.mqtt import Destination, DeviceConnection
 from edgeml.telemetry.publisher import Publisher, PublisherOptions
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FAST = PublisherOptions(ack_timeout_s=0.3, backoff_min_s=0.05, backoff_max_s=0.2)
+KEY = DeviceKey(bytes(32))
 BUDGET = PrivacyBudget(epsilon="1000", per_release="1")
 
 
@@ -48,7 +50,7 @@ class Device:
         self.publisher = Publisher(
             self.spool,
             birth,
-            to=Destination(broker=BrokerAddress(host="127.0.0.1", port=port), tenant="acme", device="d1"),
+            to=Destination(broker=BrokerAddress(host="127.0.0.1", port=port), tenant="acme", device="d1", key=KEY),
             options=options,
         )
 
@@ -211,7 +213,7 @@ def test_a_device_that_dies_leaves_its_will(tmp_path: Path, broker: Mosquitto) -
         device.publisher.start()
         wait_for(lambda: fleet.messages("birth"), "birth")
         taken_over = DeviceConnection(  # the broker ends the first connection of a device as if it had died
-            Destination(broker=BrokerAddress(host="127.0.0.1", port=broker.port), tenant="acme", device="d1"),
+            Destination(broker=BrokerAddress(host="127.0.0.1", port=broker.port), tenant="acme", device="d1", key=KEY),
             device.publisher._protocol,
             device.spool.epoch,
         )

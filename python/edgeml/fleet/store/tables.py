@@ -35,6 +35,16 @@ device: Final = sa.Table(
     sa.UniqueConstraint("tenant", "name", name="device_name"),
 )
 
+# Whom the fleet listens to. A device that changes its key has two for a while.
+device_key: Final = sa.Table(
+    "device_key",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("public_key", sa.LargeBinary, primary_key=True),  # Ed25519, 32 bytes
+    sa.Column("added_s", sa.BigInteger, nullable=False),
+)
+
 epoch: Final = sa.Table(
     "epoch",
     metadata,
