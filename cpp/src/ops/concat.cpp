@@ -3,10 +3,10 @@
 #include <cstring>
 #include <vector>
 
+#include "ops/box_copy.h"
 #include "ops/checks.h"
 #include "ops/layout.h"
 #include "ops/operator.h"
-#include "ops/strided_copy.h"
 
 namespace edgeml {
 namespace {
@@ -16,11 +16,16 @@ using kernels::act_t;
 class Concat final : public Operator {
  public:
   explicit Concat(const OperatorContext& context)
-      : y_(context.node.outputs[0]), out_dims_(context.output().dims), out_(out_dims_), axis_(context.attribute(0)) {
+      : y_(context.node.outputs[0]), out_(context.output().dims), axis_(context.attribute(0)) {
     std::int64_t first = 0;
     for (std::size_t i = 0; i < context.node.inputs.size(); ++i) {
-      parts_.push_back({context.node.inputs[i], context.input(i).dims, Layout(context.input(i).dims), first});
-      first += context.input(i).dims[axis_];
+      const Dims& dims = context.input(i).dims;
+      std::vector<BoxCopy::Axis> axes;
+      for (std::int32_t axis = 1; axis < dims.rank; ++axis) {
+        axes.push_back({dims[axis], axis, 0, 1, axis == axis_ ? first : 0});
+      }
+      parts_.push_back({context.node.inputs[i], Layout(dims), first, BoxCopy(dims, context.output().dims, axes)});
+      first += dims[axis_];
     }
   }
 
@@ -32,7 +37,7 @@ class Concat final : public Operator {
         if (axis_ == 1 && part.first % 4 == 0) {
           copy_planes(part, x, y);
         } else {
-          copy_elements(part, x, y);
+          part.copy.run(x, y);
         }
       }
     }
@@ -41,9 +46,9 @@ class Concat final : public Operator {
  private:
   struct Part {
     std::uint32_t tensor;
-    Dims dims;
     Layout layout;
     std::int64_t first;  // where it begins along the axis
+    BoxCopy copy;
   };
 
   // Whole words; the bytes of absent channels in a part's last word are overwritten by the next part.
@@ -54,16 +59,7 @@ class Concat final : public Operator {
     }
   }
 
-  void copy_elements(const Part& part, const act_t* x, act_t* y) const noexcept {
-    for_each_element(part.dims, [&](auto at) {
-      const act_t value = x[byte_of(part.layout, part.dims, at)];
-      at[static_cast<std::size_t>(axis_)] += part.first;
-      y[byte_of(out_, out_dims_, at)] = value;
-    });
-  }
-
   std::uint32_t y_;
-  Dims out_dims_;
   Layout out_;
   std::int32_t axis_;
   std::vector<Part> parts_;

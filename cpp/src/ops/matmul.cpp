@@ -93,41 +93,95 @@ class Matmul final : public Operator {
   }
 
  private:
-  // Stored bytes to s8: q + kActOffset and q differ in the top bit.
-  static std::int8_t to_s8(act_t stored) { return static_cast<std::int8_t>(stored ^ kernels::kActOffset); }
-
   // [depth words][columns][4], zero beyond the depth; then the constants in the same form.
   void gather_words(const act_t* b, std::int8_t* words) const noexcept {
-    const std::int64_t depth = a_layout_.channels;
-    for (std::int64_t g = 0; g < depth_groups_; ++g) {
-      std::int8_t* const to = words + g * columns_ * 4;
-      const std::int64_t present = std::min<std::int64_t>(4, depth - g * 4);
-      if (depth_is_channel_) {  // a word of b is a word of depth
-        const act_t* const from = b + g * b_layout_.plane_step;
-        for (std::int64_t i = 0; i < std::int64_t{4} * columns_; ++i) {
-          to[i] = i % 4 < present ? to_s8(from[i]) : std::int8_t{0};
-        }
-        continue;
-      }
-      for (std::int64_t m = 0; m < columns_; ++m) {
-        const act_t* const from = b + m / 4 * b_layout_.plane_step + g * 16 + m % 4;
-        for (std::int64_t j = 0; j < 4; ++j) to[m * 4 + j] = j < present ? to_s8(from[j * 4]) : std::int8_t{0};
+    for (std::int32_t g = 0; g < depth_groups_; ++g) {
+      std::int8_t* const to = words + std::int64_t{g} * columns_ * 4;
+      if (depth_is_channel_) {
+        copy_words(b + g * b_layout_.plane_step, columns_, depth_mask(g), to);
+      } else {
+        gather_depth(b + g * std::int64_t{16}, g, to);
       }
     }
     std::int8_t* to = words + std::int64_t{4} * depth_groups_ * columns_;
     for (const std::int8_t value : constants_) {
-      for (std::int64_t i = 0; i < std::int64_t{4} * depth_groups_ * columns_; ++i) {
-        const std::int64_t k = i / (std::int64_t{4} * columns_) * 4 + i % 4;
-        *to++ = k < depth ? value : std::int8_t{0};
+      for (std::int32_t g = 0; g < depth_groups_; ++g, to += std::int64_t{4} * columns_) {
+        fill_words(to, columns_, static_cast<std::uint8_t>(value) * 0x01010101U & depth_mask(g));
       }
     }
   }
 
+  // Which bytes of a depth word are there.
+  std::uint32_t depth_mask(std::int32_t g) const noexcept {
+    const std::int64_t present = a_layout_.channels - std::int64_t{4} * g;
+    return present >= 4 ? 0xffffffffU : (1U << (8 * present)) - 1U;
+  }
+
+  // A word of b is a word of depth.
+  static void copy_words(const act_t* from, std::int32_t count, std::uint32_t mask, std::int8_t* to) noexcept {
+    for (std::int32_t i = 0; i < count; ++i)
+      store_word(to + std::int64_t{4} * i, to_s8(load_word(from + std::int64_t{4} * i)) & mask);
+  }
+
+  static void fill_words(std::int8_t* to, std::int32_t count, std::uint32_t word) noexcept {
+    for (std::int32_t i = 0; i < count; ++i) store_word(to + std::int64_t{4} * i, word);
+  }
+
+  // A word of depth is a byte of each of 4 pixels: b + 16*g turned by squares of 4 pixels x 4 columns.
+  void gather_depth(const act_t* pixels, std::int32_t g, std::int8_t* to) const noexcept {
+    const std::int64_t present = std::min<std::int64_t>(4, a_layout_.channels - std::int64_t{4} * g);
+    const std::uint32_t mask = depth_mask(g);
+    for (std::int32_t m = 0; m < columns_; m += 4, pixels += b_layout_.plane_step) {
+      std::uint32_t square[4] = {};
+      for (std::int64_t j = 0; j < present; ++j) square[j] = load_word(pixels + j * 4);
+      turn(square);
+      for (std::int32_t i = 0; i < 4 && m + i < columns_; ++i) {
+        store_word(to + std::int64_t{4} * (m + i), to_s8(square[i]) & mask);
+      }
+    }
+  }
+
+  // Byte i of word j and byte j of word i change places.
+  static void turn(std::uint32_t (&square)[4]) noexcept {
+    const auto low = [](std::uint32_t a, std::uint32_t b) { return (a & 0x00ff00ffU) | (b & 0x00ff00ffU) << 8; };
+    const auto high = [](std::uint32_t a, std::uint32_t b) { return (a >> 8 & 0x00ff00ffU) | (b & 0xff00ff00U); };
+    const std::uint32_t p0 = low(square[0], square[1]);  // bytes 0 and 2 of words 0 and 1
+    const std::uint32_t p1 = high(square[0], square[1]);
+    const std::uint32_t q0 = low(square[2], square[3]);
+    const std::uint32_t q1 = high(square[2], square[3]);
+    square[0] = (p0 & 0xffffU) | q0 << 16;
+    square[1] = (p1 & 0xffffU) | q1 << 16;
+    square[2] = p0 >> 16 | (q0 & 0xffff0000U);
+    square[3] = p1 >> 16 | (q1 & 0xffff0000U);
+  }
+
+  static std::uint32_t load_word(const void* from) noexcept {
+    std::uint32_t word;
+    std::memcpy(&word, from, 4);
+    return word;
+  }
+  static void store_word(void* to, std::uint32_t word) noexcept { std::memcpy(to, &word, 4); }
+
+  // Four stored bytes to s8: q + kActOffset and q differ in the top bit.
+  static std::uint32_t to_s8(std::uint32_t stored) noexcept {
+    return stored ^ static_cast<std::uint32_t>(kernels::kActOffset) * 0x01010101U;
+  }
+
+  // The sum of the four s8 of a word.
+  static std::int32_t sum_of(std::uint32_t word) noexcept {
+    const std::uint32_t biased = word ^ 0x80808080U;  // each byte 128 more than it is, as u8
+    const std::uint32_t pairs = (biased & 0x00ff00ffU) + (biased >> 8 & 0x00ff00ffU);
+    return static_cast<std::int32_t>((pairs & 0xffffU) + (pairs >> 16)) - 512;
+  }
+
   // b'[m] = -(Z_a + kActOffset) * sum_k (b[m,k] - Z_b)
   void fill_bias(const std::int8_t* words, std::int32_t* bias) const noexcept {
-    std::fill_n(bias, vector_bytes_ / 4, 0);
-    for (std::int64_t g = 0; g < k_groups_; ++g) {
-      for (std::int64_t m = 0; m < columns_; ++m, words += 4) bias[m] += words[0] + words[1] + words[2] + words[3];
+    std::int32_t constant = 0;
+    for (const std::int8_t value : constants_) constant += value * static_cast<std::int32_t>(a_layout_.channels);
+    std::fill_n(bias, columns_, constant);
+    std::fill_n(bias + columns_, vector_bytes_ / 4 - columns_, 0);
+    for (std::int32_t g = 0; g < depth_groups_; ++g) {
+      for (std::int32_t m = 0; m < columns_; ++m, words += 4) bias[m] += sum_of(load_word(words));
     }
     for (std::int64_t m = 0; m < columns_; ++m) bias[m] *= -(zero_point_a_ + kernels::kActOffset);
   }

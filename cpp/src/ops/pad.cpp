@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // pad: an activation inside a larger one that is filled with a constant.
 #include <cstring>
+#include <vector>
 
+#include "ops/box_copy.h"
 #include "ops/checks.h"
 #include "ops/layout.h"
 #include "ops/operator.h"
-#include "ops/strided_copy.h"
 
 namespace edgeml {
 namespace {
@@ -19,42 +20,33 @@ class Pad final : public Operator {
   explicit Pad(const OperatorContext& context)
       : x_(context.node.inputs[0]),
         y_(context.node.outputs[0]),
-        in_dims_(context.input(0).dims),
-        out_dims_(context.output().dims),
-        in_(in_dims_),
-        out_(out_dims_),
-        stored_value_(context.attribute(kValue) + kernels::kActOffset) {
-    for (std::size_t axis = 0; axis < kTensorRankMax; ++axis) begin_[axis] = context.attribute(kBegin + axis);
-    planes_only_ = begin_[1] % 4 == 0 && in_.channels % 4 == 0 && in_.pixels == out_.pixels;
-  }
+        in_(context.input(0).dims),
+        out_(context.output().dims),
+        stored_value_(context.attribute(kValue) + kernels::kActOffset),
+        copy_(context.input(0).dims, context.output().dims, axes(context)) {}
 
   void run(const Run& run) const noexcept override {
     for (std::int64_t n = 0; n < run.batch; ++n) {
-      const act_t* const x = run.tensor<act_t>(x_) + n * in_.sample_step;
       act_t* const y = run.tensor<act_t>(y_) + n * out_.sample_step;
       std::memset(y, stored_value_ & 0xff, static_cast<std::size_t>(out_.sample_step));
-      if (planes_only_) {
-        for (std::int64_t g = 0; g < in_.groups; ++g) {
-          std::memcpy(y + (begin_[1] / 4 + g) * out_.plane_step, x + g * in_.plane_step,
-                      static_cast<std::size_t>(in_.pixels) * 4);
-        }
-        continue;
-      }
-      for_each_element(in_dims_, [&](auto at) {
-        const act_t value = x[byte_of(in_, in_dims_, at)];
-        for (std::size_t axis = 1; axis < kTensorRankMax; ++axis) at[axis] += begin_[axis];
-        y[byte_of(out_, out_dims_, at)] = value;
-      });
+      copy_.run(run.tensor<act_t>(x_) + n * in_.sample_step, y);
     }
   }
 
  private:
+  static std::vector<BoxCopy::Axis> axes(const OperatorContext& context) {
+    std::vector<BoxCopy::Axis> axes;
+    const Dims& in = context.input(0).dims;
+    for (std::int32_t axis = 1; axis < in.rank; ++axis) {
+      axes.push_back({in[axis], axis, 0, 1, context.attribute(kBegin + static_cast<std::size_t>(axis))});
+    }
+    return axes;
+  }
+
   std::uint32_t x_, y_;
-  Dims in_dims_, out_dims_;
   Layout in_, out_;
   std::int32_t stored_value_;
-  std::array<std::int64_t, kTensorRankMax> begin_{};
-  bool planes_only_ = false;  // padding of channels by whole words
+  BoxCopy copy_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // reshape: the same elements in row-major order under other dims; nothing moves where the layout stays.
+#include <algorithm>
 #include <cstring>
 
 #include "ops/checks.h"
@@ -32,14 +33,19 @@ class Reshape final : public Operator {
   }
 
  private:
-  // Walks both layouts in row-major order of the elements.
+  // Walks both layouts in row-major order of the elements, in runs that lie in one channel of either.
   void move_sample(const act_t* x, act_t* y) const noexcept {
     std::int64_t to_c = 0;
     std::int64_t to_p = 0;
     for (std::int64_t c = 0; c < in_.channels; ++c) {
-      for (std::int64_t p = 0; p < in_.pixels; ++p) {
-        y[out_.byte_of(to_c, to_p)] = x[in_.byte_of(c, p)];
-        if (++to_p == out_.pixels) {
+      for (std::int64_t p = 0; p < in_.pixels;) {
+        const std::int64_t run = std::min(in_.pixels - p, out_.pixels - to_p);
+        const act_t* const from = x + in_.byte_of(c, p);
+        act_t* const to = y + out_.byte_of(to_c, to_p);
+        for (std::int64_t i = 0; i < run; ++i) to[i * 4] = from[i * 4];
+        p += run;
+        to_p += run;
+        if (to_p == out_.pixels) {
           to_p = 0;
           ++to_c;
         }

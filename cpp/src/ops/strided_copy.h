@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Byte moves between activations that follow logical coordinates: what concat, pad, slice, transpose and reshape do.
+// Logical coordinates of an activation and the bytes that stand for them.
 #pragma once
 
 #include <array>

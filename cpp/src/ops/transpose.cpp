@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // transpose: the axes of a sample in another order.
+#include <array>
+#include <vector>
+
+#include "ops/box_copy.h"
 #include "ops/checks.h"
 #include "ops/layout.h"
 #include "ops/operator.h"
-#include "ops/strided_copy.h"
 
 namespace edgeml {
 namespace {
@@ -15,31 +18,29 @@ class Transpose final : public Operator {
   explicit Transpose(const OperatorContext& context)
       : x_(context.node.inputs[0]),
         y_(context.node.outputs[0]),
-        in_dims_(context.input(0).dims),
-        out_dims_(context.output().dims),
-        in_(in_dims_),
-        out_(out_dims_) {
-    for (std::size_t axis = 0; axis < kTensorRankMax; ++axis)
-      perm_[axis] = static_cast<std::size_t>(context.attribute(axis));
-  }
+        in_(context.input(0).dims),
+        out_(context.output().dims),
+        copy_(context.input(0).dims, context.output().dims, axes(context)) {}
 
   void run(const Run& run) const noexcept override {
     for (std::int64_t n = 0; n < run.batch; ++n) {
-      const act_t* const x = run.tensor<act_t>(x_) + n * in_.sample_step;
-      act_t* const y = run.tensor<act_t>(y_) + n * out_.sample_step;
-      for_each_element(out_dims_, [&](const auto& at) {
-        std::array<std::int64_t, kTensorRankMax> from{};
-        for (std::size_t axis = 0; axis < kTensorRankMax; ++axis) from[perm_[axis]] = at[axis];
-        y[byte_of(out_, out_dims_, at)] = x[byte_of(in_, in_dims_, from)];
-      });
+      copy_.run(run.tensor<act_t>(x_) + n * in_.sample_step, run.tensor<act_t>(y_) + n * out_.sample_step);
     }
   }
 
  private:
+  static std::vector<BoxCopy::Axis> axes(const OperatorContext& context) {
+    std::vector<BoxCopy::Axis> axes;
+    const Dims& out = context.output().dims;
+    for (std::int32_t axis = 1; axis < out.rank; ++axis) {
+      axes.push_back({out[axis], context.attribute(static_cast<std::size_t>(axis)), 0, 1, 0});
+    }
+    return axes;
+  }
+
   std::uint32_t x_, y_;
-  Dims in_dims_, out_dims_;
   Layout in_, out_;
-  std::array<std::size_t, kTensorRankMax> perm_{};
+  BoxCopy copy_;
 };
 
 }  // namespace
