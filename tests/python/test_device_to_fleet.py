@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from contextlib import closing, contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from edgeml import InferenceSession
 from edgeml.device.monitor import Monitor, MonitorStatus
@@ -17,6 +19,7 @@ from edgeml.fleet.books import books
 from edgeml.fleet.broker import EmbeddedBroker
 from edgeml.fleet.collector import Collector
 from edgeml.fleet.registry import push_model
+from edgeml.fleet.store import tables as t
 from edgeml.fleet.store.device_keys import add_keys
 from edgeml.fleet.store.engine import open_store, reading, writing
 from edgeml.privacy import PrivacyBudget
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import sqlalchemy as sa
 
 FAST = PublisherOptions(ack_timeout_s=1.0, backoff_min_s=0.05, backoff_max_s=0.3)
 BUDGET = PrivacyBudget(epsilon="1000", per_release="1")
@@ -84,7 +86,7 @@ def report_windows(
         for _ in range(windows - 1):  # close() makes the last
             for _ in range(5):
                 monitor.run(None, {INPUT: x})
-            assert monitor.release_window()
+            monitor.release_window()
         return monitor.close(flush_timeout_s=60)
 
 
@@ -139,3 +141,48 @@ def _broker(kind: str, folder: Path) -> Iterator[BrokerAddress]:
         embedded = EmbeddedBroker("127.0.0.1", 0)
         yield embedded.address
         embedded.stop()
+
+
+def test_a_restored_card_spends_nothing_twice(tmp_path: Path, engine: sa.Engine) -> None:
+    """An image of the card is put back after three more windows were reported: new epoch, the day burnt, books closed."""
+    with mosquitto(tmp_path) as running:
+        broker = BrokerAddress(host="127.0.0.1", port=running.port)
+        with collecting(engine, broker):
+            report_windows(engine, tmp_path, broker, "d1", 3)
+            shutil.copytree(tmp_path / "d1", tmp_path / "image")
+            report_windows(engine, tmp_path, broker, "d1", 3)
+            shutil.rmtree(tmp_path / "d1")
+            (tmp_path / "image").rename(tmp_path / "d1")
+            status = report_windows(engine, tmp_path, broker, "d1", 1)
+    assert 0 <= status.epsilon_spent - status.epsilon_budget < 1e-5, "the budget of the day counts as spent"
+    with reading(engine) as connection:
+        (book,) = books(connection)
+        epochs = connection.execute(sa.select(t.epoch.c.produced, t.epoch.c.stored)).all()
+        kinds = connection.execute(sa.select(t.event.c.kind)).scalars().all()
+        windows = connection.execute(sa.select(t.window.c.seq)).scalars().all()
+    assert book.unaccounted == 0
+    assert epochs[0] == (6, 6)
+    assert sorted(windows) == [1, 2, 3, 4, 5, 6], "no window of the copy is in the store"
+    assert "ledger_forked" in kinds
+
+
+def test_two_devices_with_one_card_are_told_apart(tmp_path: Path, engine: sa.Engine) -> None:
+    """A cloned card: both devices go on, one after the other, under one name and one key."""
+    with mosquitto(tmp_path) as running:
+        broker = BrokerAddress(host="127.0.0.1", port=running.port)
+        with collecting(engine, broker):
+            report_windows(engine, tmp_path, broker, "d1", 2)
+            shutil.copytree(tmp_path / "d1", tmp_path / "clone" / "d1")
+            for _ in range(2):
+                report_windows(engine, tmp_path, broker, "d1", 2)
+                report_windows(engine, tmp_path / "clone", broker, "d1", 1)
+    with reading(engine) as connection:
+        (book,) = books(connection)
+        epochs = connection.execute(sa.select(t.epoch.c.epoch, t.epoch.c.produced, t.epoch.c.stored)).all()
+        details = (
+            connection.execute(sa.select(t.event.c.detail).where(t.event.c.kind == "ledger_forked")).scalars().all()
+        )
+    assert book.unaccounted == 0
+    assert epochs[0][1:] == (6, 6)
+    assert len(details) == 1
+    assert epochs[0].epoch.hex() in details[0]

@@ -193,13 +193,13 @@ def _drift(config: FleetConfig, args: argparse.Namespace) -> int:
 def _books(config: FleetConfig, args: argparse.Namespace) -> int:
     state = _state(config)
     if args.json:
-        sums = {name: getattr(state, name) for name in ("produced", "stored", "waiting", "unaccounted")}
+        sums = {name: getattr(state, name) for name in ("produced", "stored", "waiting", "lost", "unaccounted")}
         _print_json({**sums, "devices": [asdict(device.book) for device in state.devices]})
     else:
         books = [device.book for device in state.devices]
-        rows = [(f"{b.tenant}/{b.device}", b.produced, b.stored, b.waiting, b.unaccounted) for b in books]
-        rows.append(("all", state.produced, state.stored, state.waiting, state.unaccounted))
-        _print_table(("device", "produced", "stored", "on device", "unaccounted"), rows)
+        rows = [(f"{b.tenant}/{b.device}", b.produced, b.stored, b.waiting, b.lost, b.unaccounted) for b in books]
+        rows.append(("all", state.produced, state.stored, state.waiting, state.lost, state.unaccounted))
+        _print_table(("device", "produced", "stored", "on device", "lost", "unaccounted"), rows)
     return EXIT_OK if state.unaccounted == 0 else EXIT_FAILED
 
 

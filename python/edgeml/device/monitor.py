@@ -147,6 +147,7 @@ class Monitor:
             schema_id=self._schema.id,
             model_name=str(session.metadata.get("name", ""))[:256],
             time=0,
+            ledger_head=self._spool.ledger.head(),
         )
         self._publisher = Publisher(self._spool, birth, to=to, clock=clock, options=publisher)
         self._log_budget()

@@ -12,13 +12,14 @@ from edgeml.fleet.store import tables as t
 
 @dataclass(frozen=True, kw_only=True)
 class Book:
-    """Windows of one device, all its epochs together: produced = stored + waiting + unaccounted."""
+    """Windows of one device, all its epochs together: produced = stored + waiting + lost + unaccounted."""
 
     tenant: str
     device: str
     produced: int
     stored: int
     waiting: int  # still on the device, by what it said last
+    lost: int  # destroyed by the device's medium, as it said
     unaccounted: int  # deleted on the device and not stored: must be 0
 
 
@@ -32,39 +33,54 @@ def books(connection: sa.Connection) -> list[Book]:
     )
     sums: dict[tuple[str, str], list[int]] = {}
     for row in connection.execute(query):
-        entry = sums.setdefault((row.tenant, row.name), [0, 0, 0])
+        entry = sums.setdefault((row.tenant, row.name), [0, 0, 0, 0])
         if row.produced is not None:
             entry[0] += row.produced
             entry[1] += row.stored
-            entry[2] += gone.get((row.device_id, row.epoch), 0)
+            entry[2] += row.lost
+            entry[3] += gone.get((row.device_id, row.epoch), 0)
     return [
         Book(
             tenant=tenant,
             device=name,
             produced=produced,
             stored=stored,
-            waiting=produced - stored - unaccounted,
+            waiting=produced - stored - lost - unaccounted,
+            lost=lost,
             unaccounted=unaccounted,
         )
-        for (tenant, name), (produced, stored, unaccounted) in sums.items()
+        for (tenant, name), (produced, stored, lost, unaccounted) in sums.items()
     ]
 
 
 def _gone_windows(connection: sa.Connection) -> dict[tuple[int, bytes], int]:
-    """Unaccounted windows of the epochs that have any: seqs in (contiguous_upto, spool_from) that are not stored."""
+    """Unaccounted windows of the epochs that have any: seqs in (contiguous_upto, spool_from) not stored or lost."""
     between = sa.and_(
         t.window.c.epoch_id == t.epoch.c.id,
         t.window.c.seq > t.epoch.c.contiguous_upto,
         t.window.c.seq < t.epoch.c.spool_from,
     )
+    lost = (
+        sa.select(sa.func.coalesce(sa.func.sum(t.lost_window.c.merged), 0))
+        .where(
+            t.lost_window.c.epoch_id == t.epoch.c.id,
+            t.lost_window.c.seq > t.epoch.c.contiguous_upto,
+            t.lost_window.c.seq < t.epoch.c.spool_from,
+        )
+        .scalar_subquery()
+        .label("lost_between")
+    )
     query = (
-        sa.select(t.epoch.c.device_id, t.epoch.c.epoch, t.epoch.c.contiguous_upto, t.epoch.c.spool_from)
+        sa.select(t.epoch.c.device_id, t.epoch.c.epoch, t.epoch.c.contiguous_upto, t.epoch.c.spool_from, lost)
         .add_columns(sa.func.coalesce(sa.func.sum(t.window.c.merged), 0).label("stored_between"))
         .join_from(t.epoch, t.window, between, isouter=True)
         .where(t.epoch.c.spool_from - 1 > t.epoch.c.contiguous_upto)
         .group_by(t.epoch.c.id, t.epoch.c.device_id, t.epoch.c.epoch, t.epoch.c.contiguous_upto, t.epoch.c.spool_from)
     )
     return {
-        (row.device_id, row.epoch): row.spool_from - 1 - row.contiguous_upto - int(row.stored_between)
+        (row.device_id, row.epoch): row.spool_from
+        - 1
+        - row.contiguous_upto
+        - int(row.stored_between + row.lost_between)
         for row in connection.execute(query)
     }

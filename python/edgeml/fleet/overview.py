@@ -128,6 +128,11 @@ class Overview:
         return sum(device.book.waiting for device in self.devices)
 
     @property
+    def lost(self) -> int:
+        """Windows that devices' media destroyed, as the devices said."""
+        return sum(device.book.lost for device in self.devices)
+
+    @property
     def unaccounted(self) -> int:
         """Windows that nobody has; must be 0."""
         return sum(device.book.unaccounted for device in self.devices)

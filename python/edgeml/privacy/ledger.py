@@ -10,6 +10,7 @@ hash-chained (chain.py); the fleet keeps the newest head, so a copy of the file 
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ LEDGER_TABLES: Final = (
         time INTEGER NOT NULL,           -- unix seconds by the clock of the device
         epsilon_micro INTEGER NOT NULL CHECK (epsilon_micro > 0),
         budget_micro INTEGER NOT NULL,   -- of the day, as it was configured then
+        salt INTEGER NOT NULL,           -- random: copies of a ledger that go on never make the same entry
         seq INTEGER,                     -- of the window that was stored; NULL: none was, the epsilon is burnt
         hash BLOB NOT NULL               -- of the chain, over the columns above but seq
     ) STRICT""",
@@ -51,7 +53,7 @@ LEDGER_TABLES: Final = (
         burnt INTEGER NOT NULL
     ) STRICT""",
 )
-_CHAINED: Final = "id, day, made_day, time, epsilon_micro, budget_micro"
+_CHAINED: Final = "id, day, made_day, time, epsilon_micro, budget_micro, salt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +137,12 @@ class Ledger:
         return Head(entries=number, hash=link)
 
     def has(self, head: Head) -> bool:
-        """Whether `head` is in the history of this ledger; a number that is too old to be known counts as yes."""
+        """Whether `head` is in the history of this ledger; a number that is too old to be known counts as yes.
+
+        False: this ledger was restored from a copy, or another device goes on with a copy of it.
+        """
+        if head.entries == 0:  # nobody knows of any entry
+            return True
         if head.entries > self.head().entries:
             return False
         rows = self._file.read(
@@ -197,14 +204,15 @@ class Ledger:
         )
 
     def burn_day(self, connection: sqlite3.Connection, day: int, now: float) -> None:
-        """Charge the whole day: for a ledger in place of one whose entries nobody knows, or that was copied."""
-        self._charge(connection, day, day, now, self.budget.day_micro)
+        """Charge what is left of the day: for a ledger in place of one whose entries nobody knows, or that was copied."""
+        left = self.budget.day_micro - self._spent_on(day)
+        self._charge(connection, day, day, now, max(1, left))  # at least 1: an entry keeps the clock from going back
 
     def _charge(self, connection: sqlite3.Connection, day: int, made_day: int, now: float, epsilon_micro: int) -> Head:
         head = self.head()
-        fields = (head.entries + 1, day, made_day, int(now), epsilon_micro, self.budget.day_micro)
+        fields = (head.entries + 1, day, made_day, int(now), epsilon_micro, self.budget.day_micro, secrets.randbits(63))
         link = entry_hash(head.hash, *fields)
-        connection.execute(f"INSERT INTO ledger ({_CHAINED}, hash) VALUES (?, ?, ?, ?, ?, ?, ?)", (*fields, link))  # noqa: S608
+        connection.execute(f"INSERT INTO ledger ({_CHAINED}, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*fields, link))  # noqa: S608
         if fields[0] % 256 == 0:
             _fold_old(connection, made_day - ENTRY_DAYS_KEPT)
         return Head(entries=fields[0], hash=link)

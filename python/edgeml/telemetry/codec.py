@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import cbor2
 
 from edgeml.errors import WireError
+from edgeml.privacy.ledger import Head
 from edgeml.telemetry import strict_cbor
 from edgeml.telemetry.messages import (
     HOLES_MAX,
+    LOST_RANGES_MAX,
     MESSAGE_BYTES_MAX,
     WINDOWS_OF_REPORT_MAX,
     WIRE_VERSION,
@@ -34,10 +36,13 @@ if TYPE_CHECKING:
 
 # Wire key 1 of every message is the wire version; the fields follow from key 2 in this order.
 FIELDS: Final[dict[type[Message], tuple[str, ...]]] = {
-    Birth: ("epoch", "edgeml_version", "isa", "model_id", "schema_id", "model_name", "time"),
-    Report: ("epoch", "produced", "spool_from", "windows", "epsilon_spent_micro", "epsilon_budget_micro"),
+    Birth: ("epoch", "edgeml_version", "isa", "model_id", "schema_id", "model_name", "time", "ledger_head"),
+    Report: (
+        *("epoch", "produced", "spool_from", "windows", "epsilon_spent_micro", "epsilon_budget_micro"),
+        *("ledger_head", "lost"),
+    ),
     Event: ("epoch", "kind", "time", "detail"),
-    Ack: ("epoch", "contiguous_upto", "holes"),
+    Ack: ("epoch", "contiguous_upto", "holes", "ledger_head"),
     LastWill: ("epoch",),
 }
 # The fields of a window, from key 1.
@@ -113,6 +118,17 @@ def _fraction_from_wire(value: Any) -> Fraction:
     return Fraction(numerator, denominator)
 
 
+def _pair_from_wire(value: Any, what: str) -> tuple[Any, Any]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise WireError(f"{what} must be an array of 2 items")
+    return value[0], value[1]
+
+
+def _head_from_wire(value: Any) -> Head:
+    entries, link = _pair_from_wire(value, "ledger head")
+    return Head(entries=entries, hash=link)
+
+
 def _array_from_wire(value: Any, what: str, items_max: int) -> list[Any]:
     if not isinstance(value, list) or len(value) > items_max:
         raise WireError(f"{what} must be an array of at most {items_max} items")
@@ -124,11 +140,17 @@ _TO_WIRE: Final[dict[str, Callable[[Any], Any]]] = {
     "windows": lambda windows: [_window_to_wire(window) for window in windows],
     "noise_scale": lambda scale: [scale.numerator, scale.denominator],
     "holes": list,
+    "ledger_head": lambda head: [head.entries, head.hash],
+    "lost": lambda ranges: [list(pair) for pair in ranges],
 }
 _FROM_WIRE: Final[dict[str, Callable[[Any], Any]]] = {
     "windows": lambda value: tuple(map(_window_from_wire, _array_from_wire(value, "windows", WINDOWS_OF_REPORT_MAX))),
     "noise_scale": _fraction_from_wire,
     "holes": lambda value: tuple(_array_from_wire(value, "holes", HOLES_MAX)),
+    "ledger_head": _head_from_wire,
+    "lost": lambda value: tuple(
+        _pair_from_wire(pair, "lost range") for pair in _array_from_wire(value, "lost", LOST_RANGES_MAX)
+    ),
 }
 
 

@@ -13,6 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from edgeml.errors import WireError
+from edgeml.privacy.chain import HASH_BYTES
+from edgeml.privacy.ledger import Head
 from edgeml.telemetry.varint import unpack_counts
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ WIRE_VERSION: Final = 1
 MESSAGE_BYTES_MAX: Final = 256 << 10
 WINDOWS_OF_REPORT_MAX: Final = 64
 HOLES_MAX: Final = 1024
+LOST_RANGES_MAX: Final = 64
+NO_HEAD: Final = Head(entries=0, hash=bytes(HASH_BYTES))  # the fleet knows no entry of the epoch
 ID_BYTES: Final = 8  # of epoch, model id and schema id
 UINT_MAX: Final = 2**63 - 1  # what SQL integers hold
 TEXT_CHARACTERS_MAX: Final = 4096
@@ -76,7 +80,7 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class Birth:
-    """Sent retained at every connect: who the device is and what it runs. `time` is unix seconds."""
+    """Sent retained at every connect: who the device is, what it runs, its newest ledger entry. `time` is unix seconds."""
 
     epoch: bytes
     edgeml_version: str
@@ -85,6 +89,7 @@ class Birth:
     schema_id: bytes
     model_name: str
     time: int
+    ledger_head: Head
 
     def __post_init__(self) -> None:
         check_id(self.epoch, "epoch")
@@ -94,11 +99,15 @@ class Birth:
         check_id(self.schema_id, "schema id")
         check_text(self.model_name, "model name")
         check_uint(self.time, "time")
+        check_head(self.ledger_head)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Windows, with what the books need: `produced` is the highest seq so far, `spool_from` the lowest still held."""
+    """Windows, with what the books need: `produced` is the highest seq so far, `spool_from` the lowest still held.
+
+    `lost` are ranges of seqs, first to last, that the device made and its medium destroyed: nobody will ever have them.
+    """
 
     epoch: bytes
     produced: int
@@ -106,19 +115,39 @@ class Report:
     windows: tuple[Window, ...]
     epsilon_spent_micro: int
     epsilon_budget_micro: int
+    ledger_head: Head
+    lost: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         check_id(self.epoch, "epoch")
         check_uint(self.produced, "produced")
         check_uint(self.spool_from, "spool_from", least=1, most=self.produced + 1)
-        if not isinstance(self.windows, tuple) or not 1 <= len(self.windows) <= WINDOWS_OF_REPORT_MAX:
-            raise WireError(f"a report has 1 to {WINDOWS_OF_REPORT_MAX} windows")
+        if not isinstance(self.windows, tuple) or len(self.windows) > WINDOWS_OF_REPORT_MAX:
+            raise WireError(f"a report has at most {WINDOWS_OF_REPORT_MAX} windows")
+        if not self.windows and not self.lost:
+            raise WireError("a report has windows, or says which are lost")
         least = self.spool_from
         for window in self.windows:
             check_uint(window.seq, "seq", least=least, most=self.produced)
             least = window.seq + 1
         check_uint(self.epsilon_spent_micro, "epsilon spent today")
         check_uint(self.epsilon_budget_micro, "budget of a day")
+        check_head(self.ledger_head)
+        self._check_lost()
+
+    @property
+    def upto(self) -> int:
+        """The highest seq that it tells of."""
+        return max([window.seq for window in self.windows[-1:]] + [last for _, last in self.lost[-1:]])
+
+    def _check_lost(self) -> None:
+        if not isinstance(self.lost, tuple) or len(self.lost) > LOST_RANGES_MAX:
+            raise WireError(f"a report has at most {LOST_RANGES_MAX} lost ranges")
+        least = self.spool_from
+        for first, last in self.lost:
+            check_uint(first, "lost seq", least=least, most=self.produced)
+            check_uint(last, "lost seq", least=first, most=self.produced)
+            least = last + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,14 +168,19 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Ack:
-    """Fleet to device, after the commit: every seq up to `contiguous_upto` is stored, and so are the `holes` above."""
+    """Fleet to device, after the commit: every seq up to `contiguous_upto` is stored or lost, the `holes` above are stored.
+
+    `ledger_head` is the newest ledger entry of the epoch that the fleet has heard of.
+    """
 
     epoch: bytes
     contiguous_upto: int
     holes: tuple[int, ...] = ()
+    ledger_head: Head = NO_HEAD
 
     def __post_init__(self) -> None:
         check_id(self.epoch, "epoch")
+        check_head(self.ledger_head)
         check_uint(self.contiguous_upto, "contiguous_upto")
         if not isinstance(self.holes, tuple) or len(self.holes) > HOLES_MAX:
             raise WireError(f"an ack has at most {HOLES_MAX} holes")
@@ -181,6 +215,15 @@ def check_id(value: Any, what: str) -> None:
     """Raise WireError unless `value` is 8 bytes."""
     if not isinstance(value, bytes) or len(value) != ID_BYTES:
         raise WireError(f"{what} must be {ID_BYTES} bytes")
+
+
+def check_head(value: Any) -> None:
+    """Raise WireError unless `value` is a head of a ledger."""
+    if not isinstance(value, Head):
+        raise WireError("the head of the ledger is missing")
+    check_uint(value.entries, "number of a ledger entry")
+    if not isinstance(value.hash, bytes) or len(value.hash) != HASH_BYTES:
+        raise WireError(f"the hash of a ledger entry must be {HASH_BYTES} bytes")
 
 
 def check_text(value: Any, what: str) -> None:

@@ -3,6 +3,9 @@
 
 Everything in the spool is unacknowledged. A connection starts at its beginning; what is not acknowledged within
 `ack_timeout_s` is sent again. Only `Spool.acknowledge` deletes.
+
+Windows go out once the fleet has answered the birth: its answer names the newest ledger entry that it knows. If that is
+not in the ledger, this state is a copy (restored, or cloned), and nothing of it may be sent.
 """
 
 from __future__ import annotations
@@ -65,6 +68,8 @@ class _InFlight:
     report_ends: deque[int]  # highest seq of each report without an ack
     progress_at: float  # monotonic time of the last ack or of the first send
     events: dict[int, int]  # message id -> event
+    asked_at: float  # monotonic time of the last birth
+    is_confirmed: bool = False  # the fleet has answered, and what it knows of the ledger is in it
     look: bool = True  # the spool may hold something to send
 
 
@@ -170,16 +175,28 @@ class Publisher:
         self.is_connected = True
         _log.info("connected to broker %s", self._to.broker)
         connection.clear_last_will()
-        connection.publish("birth", replace(self._birth, time=int(self._clock())))
-        flight = _InFlight(sent_upto=0, report_ends=deque(), progress_at=time.monotonic(), events={})
+        self._publish_birth(connection)
+        now = time.monotonic()
+        flight = _InFlight(sent_upto=0, report_ends=deque(), progress_at=now, events={}, asked_at=now)
         while connection.is_open and not self._stopped.is_set():
             self._send(connection, flight)
-            if self._draining.is_set() and not flight.report_ends and not flight.events and not flight.look:
+            if self._draining.is_set() and self._has_sent_all(flight):
                 return True
             connection.step(self._step_s(flight), self._wake_read)
             flight.look |= self._empty_wake()
-            self._receive(connection, flight)
+            if not self._receive(connection, flight):
+                break
         return False
+
+    def _has_sent_all(self, flight: _InFlight) -> bool:
+        if flight.report_ends or flight.events:
+            return False
+        return not flight.look if flight.is_confirmed else self._spool.spool_from() > self._spool.produced()
+
+    def _publish_birth(self, connection: DeviceConnection) -> None:
+        head = self._spool.ledger.head()
+        birth = replace(self._birth, epoch=self._spool.epoch, time=int(self._clock()), ledger_head=head)
+        connection.publish("birth", birth)
 
     def _send(self, connection: DeviceConnection, flight: _InFlight) -> None:
         now = time.monotonic()
@@ -187,27 +204,36 @@ class Publisher:
             _log.info("no ack for %g s: sending again from the beginning of the spool", self._options.ack_timeout_s)
             flight.sent_upto, flight.look = 0, True
             flight.report_ends.clear()
+        if not flight.is_confirmed and now - flight.asked_at >= self._options.ack_timeout_s:
+            self._publish_birth(connection)  # nobody collected when the last one came
+            flight.asked_at = now
         if not flight.look:
             return
         waiting = set(flight.events.values())
         for number, event in self._spool.events():
             if number not in waiting:
                 flight.events[connection.publish("evt", event)] = number
-        while len(flight.report_ends) < REPORTS_IN_FLIGHT_MAX:
+        while flight.is_confirmed and len(flight.report_ends) < REPORTS_IN_FLIGHT_MAX:
             report = self._spool.report(flight.sent_upto, self._clock())
             if report is None:
                 break
             if not flight.report_ends:
                 flight.progress_at = now
             connection.publish("tel", report)
-            flight.sent_upto = report.windows[-1].seq
+            flight.sent_upto = report.upto
             flight.report_ends.append(flight.sent_upto)
-        flight.look = False
+        flight.look = not flight.is_confirmed
 
-    def _receive(self, connection: DeviceConnection, flight: _InFlight) -> None:
+    def _receive(self, connection: DeviceConnection, flight: _InFlight) -> bool:
+        """Take acks; False where a new epoch has begun, which needs a new connection."""
         for ack in connection.take_acks():
             if ack.epoch != self._spool.epoch:
                 continue
+            if not self._spool.ledger.has(ack.ledger_head):
+                self._spool.begin_anew(self._clock(), ack.ledger_head)
+                return False
+            flight.look |= not flight.is_confirmed
+            flight.is_confirmed = True
             if self._spool.acknowledge(ack):
                 flight.progress_at = time.monotonic()
                 flight.look = True
@@ -216,12 +242,13 @@ class Publisher:
         for message_id in connection.take_delivered():
             if message_id in flight.events:
                 self._spool.remove_event(flight.events.pop(message_id))
+        return True
 
     def _step_s(self, flight: _InFlight) -> float:
-        if not flight.report_ends:
+        if flight.is_confirmed and not flight.report_ends:
             return STEP_S
-        until_resend = flight.progress_at + self._options.ack_timeout_s - time.monotonic()
-        return min(STEP_S, max(until_resend, 0.0) + 0.001)
+        since = flight.progress_at if flight.is_confirmed else flight.asked_at
+        return min(STEP_S, max(since + self._options.ack_timeout_s - time.monotonic(), 0.0) + 0.001)
 
     def _empty_wake(self) -> bool:
         """Whether `notify` was called since the last look."""

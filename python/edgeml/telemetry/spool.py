@@ -17,9 +17,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from edgeml.errors import DeviceError, WireError
-from edgeml.privacy.ledger import Ledger, Reservation
+from edgeml.privacy.ledger import Head, Ledger, Reservation
 from edgeml.telemetry.coarsening import coarsen
-from edgeml.telemetry.messages import ID_BYTES, WINDOWS_OF_REPORT_MAX, Ack, Event, Report, Window
+from edgeml.telemetry.messages import ID_BYTES, LOST_RANGES_MAX, WINDOWS_OF_REPORT_MAX, Ack, Event, Report, Window
 from edgeml.telemetry.spool_tables import SPOOL_TABLES, WINDOW_COLUMNS, insert_window, read_window
 from edgeml.telemetry.state_directory import SPOOL_FILE, lock_directory, open_sound_file, set_aside
 from edgeml.telemetry.varint import pack_counts
@@ -70,6 +70,9 @@ class Spool:
                 self._file, damage = set_aside(directory / SPOOL_FILE, now)
             self.ledger = Ledger(self._file, budget)
             self.epoch = self._begin(damage, now)
+            with self._file.transaction() as connection:
+                if self._note_lost(connection):
+                    _insert_event(connection, "window_damaged", now, "windows are missing in the spool")
         except sqlite3.Error as error:
             os.close(self._lock_fd)
             raise DeviceError(f"state directory {directory}: {error}; free some space or choose another one") from error
@@ -92,13 +95,37 @@ class Spool:
             for table in SPOOL_TABLES:
                 connection.execute(table)
             epoch = secrets.token_bytes(ID_BYTES)
-            connection.execute("INSERT INTO spool (epoch, produced, sent_upto) VALUES (?, 0, 0)", (epoch,))
-            Ledger.begin_chain(connection, epoch)
+            _insert_epoch(connection, epoch)
             if damage:
                 self.ledger.burn_day(connection, self.ledger.day_of(now), now)
                 detail = f"{damage}; a new epoch begins, the budget of the day counts as spent"
                 _insert_event(connection, "spool_recovered", now, detail)
         return epoch
+
+    def begin_anew(self, now: float, known: Head) -> None:
+        """Begin a new epoch because the fleet knows an entry, `known`, that is not in this ledger; durable on return.
+
+        This state is a copy: restored from an image, or a second device goes on with it. What it holds may be in the store,
+        or be paid for twice, so it is given up, and the budget of the day counts as spent.
+        """
+        with self._file.transaction() as connection:
+            day = self.ledger.day_of(now)
+            held = self.produced() - self.acked_upto()
+            head = self.ledger.head()
+            for table in ("window", "lost", "spool"):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constant
+            epoch = secrets.token_bytes(ID_BYTES)
+            _insert_epoch(connection, epoch)
+            self.ledger.burn_day(connection, day, now)
+            detail = (
+                f"the fleet knows entry {known.entries} of the ledger of epoch {self.epoch.hex()}, this copy ends in another"
+                f" entry {head.entries}: restored, or copied to a second device; {held} windows that only the copy held are"
+                f" given up, epoch {epoch.hex()} begins, the budget of the day counts as spent"
+            )
+            _insert_event(connection, "ledger_forked", now, detail)
+        _log.error("%s: %s", self.directory, detail)
+        self.epoch = epoch
+        self._is_stuck = False
 
     def store(self, released: ReleasedCounts, *, reservation: Reservation, span: WindowSpan) -> int:
         """Store a released window and settle its reservation, in one transaction; gives its seq. Durable on return.
@@ -144,10 +171,18 @@ class Spool:
         """Give the highest seq so far, 0 if none."""
         return int(self._file.read("SELECT produced FROM spool")[0][0])
 
+    def acked_upto(self) -> int:
+        """Give the seq up to which the fleet has everything."""
+        return int(self._file.read("SELECT acked_upto FROM spool")[0][0])
+
     def spool_from(self) -> int:
         """Give the lowest seq still here, produced + 1 if none."""
-        lowest = self._file.read("SELECT seq - merged + 1 FROM window ORDER BY seq LIMIT 1")
-        return max(1, int(lowest[0][0])) if lowest else self.produced() + 1
+        return self.acked_upto() + 1
+
+    def lost(self, after: int = 0) -> tuple[tuple[int, int], ...]:
+        """Ranges of seqs above `after`, first to last, that the medium destroyed and the fleet still waits for."""
+        query = "SELECT first, last FROM lost WHERE last > ? ORDER BY last LIMIT ?"
+        return tuple((first, last) for first, last in self._file.read(query, (after, LOST_RANGES_MAX)))
 
     def windows(
         self, after: int, limit: int = WINDOWS_OF_REPORT_MAX, *, upto_day: int | None = None
@@ -175,25 +210,41 @@ class Spool:
         return tuple(taken)
 
     def _remove_damaged(self, seq: int, error: Exception) -> None:
-        """Give up windows that can never be sent; the fleet's books show them as unaccounted, which they are."""
+        """Give up a row that can never be sent; the fleet is told which windows it was."""
         _log.error("window %d is damaged and given up: %s", seq, error)
         with self._file.transaction() as connection:
             connection.execute("DELETE FROM window WHERE seq = ?", (seq,))
-            before = connection.execute("SELECT max(seq) FROM window WHERE seq < ?", (seq,)).fetchone()[0]
-            merged = range(seq if before is None else before + 1, seq + 1)  # what `merged` says cannot be trusted
-            connection.executemany("INSERT OR IGNORE INTO given_up VALUES (?)", ((one,) for one in merged))
-            detail = f"window {seq} could not be read from the spool"
-            _insert_event(connection, "window_damaged", self._opened_at, detail)
+            self._note_lost(connection)
+            _insert_event(
+                connection, "window_damaged", self._opened_at, f"window {seq} could not be read from the spool"
+            )
+
+    def _note_lost(self, connection: sqlite3.Connection) -> bool:
+        """Write down what no row covers any more; gives whether that is more than before."""
+        produced, upto = connection.execute("SELECT produced, acked_upto FROM spool").fetchone()
+        gaps = []
+        for seq, merged in connection.execute("SELECT seq, merged FROM window WHERE seq > ? ORDER BY seq", (upto,)):
+            if seq - merged > upto:
+                gaps.append((upto + 1, seq - merged))
+            upto = seq
+        if produced > upto:
+            gaps.append((upto + 1, produced))
+        if gaps == connection.execute("SELECT first, last FROM lost ORDER BY last").fetchall():
+            return False
+        connection.execute("DELETE FROM lost")
+        connection.executemany("INSERT INTO lost (first, last) VALUES (?, ?)", gaps)
+        return True
 
     def report(self, after: int, now: float) -> Report | None:
-        """Build the next report with windows above seq `after`; None if there are none to send.
+        """Build the next report of what is above seq `after`, windows and lost ones; None if there is nothing to send.
 
         Its windows are never coarsened from now on, in this process or a later one: the fleet may have them.
         """
         windows = self.windows(after, upto_day=self.ledger.day_of(now))
-        if not windows:
+        lost = self.lost(after)
+        if not windows and not lost:
             return None
-        upto = windows[-1].seq
+        upto = windows[-1].seq if windows else 0
         if upto > self._file.read("SELECT sent_upto FROM spool")[0][0]:
             with self._file.transaction() as connection:
                 connection.execute("UPDATE spool SET sent_upto = ?", (upto,))
@@ -204,6 +255,8 @@ class Spool:
             windows=windows,
             epsilon_spent_micro=self.ledger.spent_micro(now),
             epsilon_budget_micro=self.ledger.budget.day_micro,
+            ledger_head=self.ledger.head(),
+            lost=lost,
         )
 
     def acknowledge(self, ack: Ack) -> int:
@@ -215,24 +268,13 @@ class Spool:
             _log.warning("ack up to %d ignored: only %d windows were made", ack.contiguous_upto, self.produced())
             return 0
         self._is_stuck = False
+        if ack.contiguous_upto <= self.acked_upto():  # nothing new: no write on flash
+            return 0
         with self._file.transaction() as connection:
-            upto = self._passed(connection, ack)
+            upto = ack.contiguous_upto
+            connection.execute("UPDATE spool SET acked_upto = max(acked_upto, ?)", (upto,))
+            connection.execute("DELETE FROM lost WHERE last <= ?", (upto,))
             return connection.execute("DELETE FROM window WHERE seq <= ?", (upto,)).rowcount
-
-    @staticmethod
-    def _passed(connection: sqlite3.Connection, ack: Ack) -> int:
-        """How far the device can go: the fleet waits for windows that were given up without end."""
-        upto = ack.contiguous_upto
-        given_up = {seq for (seq,) in connection.execute("SELECT seq FROM given_up WHERE seq > ?", (upto,))}
-        if given_up:
-            stored = {
-                seq - merged: seq
-                for seq, merged in connection.execute("SELECT seq, merged FROM window WHERE seq > ?", (upto,))
-                if seq in ack.holes
-            }
-            while upto + 1 in given_up or upto in stored:
-                upto = stored.get(upto, upto + 1)
-        return upto
 
     def is_full(self) -> bool:
         """Whether no further window should be released until some are acknowledged: full, and nothing left to coarsen."""
@@ -257,6 +299,11 @@ class Spool:
         """Close the file and let go of the directory."""
         self._file.close()
         os.close(self._lock_fd)
+
+
+def _insert_epoch(connection: sqlite3.Connection, epoch: bytes) -> None:
+    connection.execute("INSERT INTO spool (epoch, produced, acked_upto, sent_upto) VALUES (?, 0, 0, 0)", (epoch,))
+    Ledger.begin_chain(connection, epoch)
 
 
 def _insert_event(connection: sqlite3.Connection, kind: str, now: float, detail: str) -> None:

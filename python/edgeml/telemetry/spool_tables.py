@@ -19,6 +19,7 @@ SPOOL_TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS spool (      -- one row
         epoch BLOB NOT NULL CHECK (length(epoch) = 8),
         produced INTEGER NOT NULL,             -- highest seq so far
+        acked_upto INTEGER NOT NULL,           -- the fleet has everything up to here: rows above cover the rest
         sent_upto INTEGER NOT NULL             -- the fleet may have windows up to here: they stay as they are
     ) STRICT""",
     """CREATE TABLE IF NOT EXISTS window (
@@ -35,7 +36,8 @@ SPOOL_TABLES: Final = (
         day INTEGER NOT NULL,                  -- that paid for it: it is not sent before
         checksum INTEGER NOT NULL              -- CRC-32 of the rest: a medium may change a bit
     ) STRICT""",
-    "CREATE TABLE IF NOT EXISTS given_up (seq INTEGER PRIMARY KEY) STRICT",  # damaged rows; the fleet never gets them
+    # Ranges of seqs whose rows the medium has destroyed, until the fleet has acknowledged the loss.
+    "CREATE TABLE IF NOT EXISTS lost (last INTEGER PRIMARY KEY, first INTEGER NOT NULL) STRICT",
     """CREATE TABLE IF NOT EXISTS event (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         kind TEXT NOT NULL,

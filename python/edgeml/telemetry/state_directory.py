@@ -67,7 +67,9 @@ def open_sound_file(path: Path, now: float) -> tuple[DurableFile, str]:
         try:
             if file.read("PRAGMA quick_check(1)") == [("ok",)]:
                 is_empty = not file.read("SELECT name FROM sqlite_schema WHERE name = 'spool'")
-                return file, "the file was empty" if existed and is_empty else ""
+                # A power cut between the renaming of a damaged file and the first transaction of its successor.
+                is_successor = any(path.parent.glob(f"{path.name}.damaged-*"))
+                return file, "the file was empty" if is_empty and (existed or is_successor) else ""
         except sqlite3.Error:
             file.close()
             raise

@@ -49,7 +49,7 @@ def test_books_exit_1_where_a_window_is_unaccounted(capsys: pytest.CaptureFixtur
     }
     code, out, _ = ask(capsys, folder, "books")
     assert code == 1
-    assert out.splitlines()[-1].split() == ["all", "222", "211", "6", "5"]
+    assert out.splitlines()[-1].split() == ["all", "222", "211", "6", "0", "5"]
 
 
 def test_devices(capsys: pytest.CaptureFixture[str], folder: Path) -> None:

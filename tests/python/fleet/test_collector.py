@@ -37,6 +37,7 @@ from edgeml.telemetry.messages import Ack, Birth, LastWill, Message, Report
 from edgeml.telemetry.topics import topic
 from support.mosquitto import Mosquitto, free_port, mosquitto
 from support.reports import (
+    HEAD,
     KEY,
     MODEL_ID,
     NOON_S,
@@ -228,6 +229,7 @@ def test_retained_birth_and_last_will_reach_a_collector_that_comes_later(
         schema_id=SCHEMA.id,
         model_name="digits",
         time=NOON_S,
+        ledger_head=HEAD,
     )
     device = Device(broker, "device-1")
     device.send("birth", birth, retain=True)

@@ -11,11 +11,13 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edgeml.telemetry import codec, envelope
-from edgeml.telemetry.messages import Ack, Message, Report, Window
+from edgeml.telemetry.messages import NO_HEAD, Ack, Birth, Message, Report, Window
 from edgeml.telemetry.topics import UP_FILTER, parse_topic, topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from edgeml.privacy.ledger import Head
 
 
 class AckingFleet:
@@ -25,6 +27,8 @@ class AckingFleet:
         self.acks = True
         self.payloads: list[tuple[str, bytes]] = []  # every message: channel, bytes
         self.windows: dict[tuple[bytes, int], Window] = {}
+        self.lost: set[tuple[bytes, int]] = set()
+        self.heads: dict[bytes, Head] = {}  # what the fleet knows of each ledger
         self.deliveries = 0  # of windows, repeated ones too
         self.reports: list[Report] = []
         self._lock = threading.Lock()
@@ -39,21 +43,32 @@ class AckingFleet:
         where = parse_topic(message.topic)
         with self._lock:
             self.payloads.append((where.channel, message.payload))
-            if where.channel != "tel":
+            if where.channel not in ("tel", "birth"):
                 return
-            report = codec.decode("tel", envelope.unseal(message.payload).message)
-            assert isinstance(report, Report)
-            self.reports.append(report)
-            for window in report.windows:
-                self.deliveries += 1
-                kept = self.windows.setdefault((report.epoch, window.seq), window)
-                assert kept == window, "sent again with other bytes"
-            if self.acks:
-                stored = {seq for epoch, seq in self.windows if epoch == report.epoch}
-                upto = next(seq for seq in range(len(stored) + 1) if seq + 1 not in stored)
-                holes = tuple(sorted(seq for seq in stored if seq > upto))
-                ack = Ack(epoch=report.epoch, contiguous_upto=upto, holes=holes)
+            told = codec.decode(where.channel, envelope.unseal(message.payload).message)
+            if isinstance(told, Report):
+                self._take(told)
+            if self.acks or isinstance(told, Birth):
+                ack = self._ack(told.epoch) if self.acks else Ack(epoch=told.epoch, contiguous_upto=0)
                 client.publish(topic(where.tenant, where.device, "ack"), codec.encode(ack), qos=1)
+
+    def _take(self, report: Report) -> None:
+        self.reports.append(report)
+        self.heads[report.epoch] = report.ledger_head
+        for window in report.windows:
+            self.deliveries += 1
+            kept = self.windows.setdefault((report.epoch, window.seq), window)
+            assert kept == window, "sent again with other bytes"
+        self.lost.update((report.epoch, seq) for first, last in report.lost for seq in range(first, last + 1))
+
+    def _ack(self, epoch: bytes) -> Ack:
+        ends = {window.first_seq: window.seq for (of, _), window in self.windows.items() if of == epoch}
+        ends.update({seq: seq for of, seq in self.lost if of == epoch})
+        upto = 0
+        while upto + 1 in ends:
+            upto = ends[upto + 1]
+        holes = tuple(sorted(seq for seq in ends.values() if seq > upto))
+        return Ack(epoch=epoch, contiguous_upto=upto, holes=holes, ledger_head=self.heads.get(epoch, NO_HEAD))
 
     def messages(self, channel: str) -> list[Message]:
         """Every message of a channel so far; empty ones, which only clear what was retained, left out."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgeml.fleet.received import Received, read_message
 from edgeml.observe.schema import Feature, TelemetrySchema
+from edgeml.privacy.ledger import Head
 from edgeml.telemetry import codec, envelope
 from edgeml.telemetry.device_key import DeviceKey
 from edgeml.telemetry.messages import Message, Report, Window
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MODEL_ID: Final = b"model-01"
 NOON_S: Final = 1_700_000_000 - 1_700_000_000 % 3600
 NOISE_SCALE: Final = Fraction(4)
+HEAD: Final = Head(entries=1_000_000, hash=bytes(32))  # of every ledger of the tests
 KEY: Final = DeviceKey(bytes(range(32)))  # of every device of the tests
 
 
@@ -106,15 +108,24 @@ def window(
     )
 
 
-def report(epoch: bytes, windows: Sequence[Window], *, produced: int = 0, spool_from: int = 0) -> Report:
+def report(
+    epoch: bytes,
+    windows: Sequence[Window],
+    *,
+    produced: int = 0,
+    spool_from: int = 0,
+    lost: tuple[tuple[int, int], ...] = (),
+) -> Report:
     """Make a report; by default it knows of no more than its own windows."""
     return Report(
         epoch=epoch,
-        produced=max(produced, windows[-1].seq),
-        spool_from=spool_from or windows[0].seq,
+        produced=max([produced, *(w.seq for w in windows), *(last for _, last in lost)]),
+        spool_from=spool_from or min([*(w.seq for w in windows), *(first for first, _ in lost)]),
         windows=tuple(windows),
         epsilon_spent_micro=len(windows) * 1_000_000,
         epsilon_budget_micro=24_000_000,
+        ledger_head=HEAD,
+        lost=lost,
     )
 
 

@@ -17,7 +17,7 @@ from edgeml.fleet.store import tables as t
 from edgeml.fleet.store.engine import open_store, writing
 from edgeml.fleet.store.intake import take_in
 from edgeml.telemetry.messages import Birth, Event
-from support.reports import MODEL_ID, NOON_S, normal_counts, normal_schema, received, report, window
+from support.reports import HEAD, MODEL_ID, NOON_S, normal_counts, normal_schema, received, report, window
 
 HOUR_S: Final = 3600
 HOURS: Final = 6
@@ -61,6 +61,7 @@ def _messages() -> list[Received | Rejected]:
             schema_id=SCHEMA.id,
             model_name=HOSTILE_TEXT,
             time=NOON_S,
+            ledger_head=HEAD,
         )
         messages.append(received(device, birth, channel="birth"))
         for hour in range(HOURS):

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from edgeml.errors import WireError
+from edgeml.privacy.ledger import Head
 from edgeml.telemetry import codec
 from edgeml.telemetry.messages import MESSAGE_BYTES_MAX, Ack, Birth, Event, LastWill, Message, Report, Window
 from edgeml.telemetry.varint import pack_counts
 
 EPOCH = bytes(range(8))
+HEAD = Head(entries=12, hash=bytes(range(32)))
 WINDOW = Window(
     seq=7,
     model_id=b"modelid8",
@@ -35,6 +37,8 @@ REPORT = Report(
     windows=(WINDOW, replace(WINDOW, seq=9, merged=3)),
     epsilon_spent_micro=4_000_000,
     epsilon_budget_micro=8_000_000,
+    ledger_head=HEAD,
+    lost=((8, 8),),
 )
 MESSAGES: list[tuple[str, Message]] = [
     ("tel", REPORT),
@@ -48,19 +52,21 @@ MESSAGES: list[tuple[str, Message]] = [
             schema_id=b"schemaid",
             model_name="kws",
             time=1,
+            ledger_head=HEAD,
         ),
     ),
     ("evt", Event(epoch=EPOCH, kind="budget_spent", time=1, detail="until tomorrow ☃")),
-    ("ack", Ack(epoch=EPOCH, contiguous_upto=4, holes=(6, 9))),
+    ("ack", Ack(epoch=EPOCH, contiguous_upto=4, holes=(6, 9), ledger_head=HEAD)),
     ("lwt", LastWill(epoch=EPOCH)),
 ]
 REPORT_HEX = (
-    "a701010248000102030405060703090407058"
+    "a901010248000102030405060703090407058"
     "2a901070248 6d6f64656c696438 0348 736368656d616964 041a6553f100 051a6553f22c"
     "0649 0001027e7f8001d804 07820902 0801 091a001e8480"
     "a901090248 6d6f64656c696438 0348 736368656d616964 041a6553f100 051a6553f22c"
     "0649 0001027e7f8001d804 07820902 0803 091a001e8480"
     "061a003d0900 071a007a1200"
+    "08820c5820 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f 0981820808"
 ).replace(" ", "")
 
 
@@ -130,7 +136,14 @@ def test_a_bad_window_is_malformed(key: int) -> None:
         {"spool_from": 8},
         {"spool_from": 11},
         {"spool_from": 0},
-        {"windows": ()},
+        {"windows": (), "lost": ()},
+        {"lost": ((10, 10),)},
+        {"lost": ((6, 7),)},
+        {"lost": ((8, 7),)},
+        {"lost": ((8, 8), (8, 9))},
+        {"ledger_head": Head(entries=1, hash=bytes(31))},
+        {"ledger_head": Head(entries=-1, hash=bytes(32))},
+        {"ledger_head": None},
         {"windows": (WINDOW, WINDOW)},
         {"windows": tuple(replace(WINDOW, seq=i) for i in range(7, 72)), "produced": 80},
     ],

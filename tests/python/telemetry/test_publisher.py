@@ -46,6 +46,7 @@ class Device:
             schema_id=small_schema().id,
             model_name="small",
             time=0,
+            ledger_head=self.spool.ledger.head(),
         )
         self.publisher = Publisher(
             self.spool,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -180,9 +181,18 @@ def test_a_full_disk_stores_nothing_and_keeps_the_charge(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "change", ["packed_counts = x'80'", "noise_denominator = 0", "seq = 0", "model_id = x''", "epsilon_micro = -1"]
+    "change",
+    [
+        "packed_counts = x'80'",
+        "noise_denominator = 0",
+        "seq = 0",
+        "seq = 77",
+        "model_id = x''",
+        "epsilon_micro = -1",
+        "merged = 2",
+    ],
 )
-def test_a_damaged_window_does_not_hold_up_the_others(tmp_path: Path, change: str) -> None:
+def test_a_damaged_window_is_lost_in_the_books_and_holds_up_nothing(tmp_path: Path, change: str) -> None:
     with closing(open_spool(tmp_path)) as spool:
         for _ in range(3):
             store(spool)
@@ -191,12 +201,77 @@ def test_a_damaged_window_does_not_hold_up_the_others(tmp_path: Path, change: st
         report = spool.report(-1, NOON)
         assert report is not None
         assert [window.seq for window in report.windows] == [1, 3]
+        assert spool.report(-1, NOON) == replace(report, lost=((2, 2),))
         assert [event.kind for _, event in spool.events()] == ["window_damaged"]
-        assert spool.report(-1, NOON) == report
-        if change != "seq = 0":
-            ack = Ack(epoch=spool.epoch, contiguous_upto=1, holes=(3,))
-            assert spool.acknowledge(ack) == 2, "the fleet waits for window 2 for ever, the device must not"
-            assert spool.spool_from() == 4
+        assert (spool.produced(), spool.spool_from()) == (3, 1)
+    with closing(open_spool(tmp_path)) as spool:
+        assert spool.lost() == ((2, 2),)
+        assert spool.acknowledge(Ack(epoch=spool.epoch, contiguous_upto=1, holes=(3,))) == 1
+        assert (spool.spool_from(), spool.lost()) == (2, ((2, 2),))
+        assert spool.acknowledge(Ack(epoch=spool.epoch, contiguous_upto=3)) == 1
+        assert (spool.spool_from(), spool.lost(), spool.report(0, NOON)) == (4, (), None)
+
+
+def test_rows_that_are_gone_are_found_at_the_start(tmp_path: Path) -> None:
+    with closing(open_spool(tmp_path)) as spool:
+        for _ in range(9):
+            store(spool)
+        spool.acknowledge(Ack(epoch=spool.epoch, contiguous_upto=1))
+        with spool.file.transaction() as connection:
+            connection.execute("DELETE FROM window WHERE seq IN (2, 5, 6, 9)")
+    with closing(open_spool(tmp_path)) as spool:
+        report = spool.report(0, NOON)
+        assert report is not None
+        assert [window.seq for window in report.windows] == [3, 4, 7, 8]
+        assert report.lost == ((2, 2), (5, 6), (9, 9))
+        assert report.upto == 9
+        assert [event.kind for _, event in spool.events()] == ["window_damaged"]
+        assert spool.report(8, NOON) is not None, "a loss alone is told too"
+    with closing(open_spool(tmp_path)) as spool:
+        assert len(spool.events()) == 1, "told once"
+
+
+def test_a_copy_of_the_state_is_found_out_and_begins_anew(tmp_path: Path) -> None:
+    """An image of the card is restored, and the fleet knows entries that the image has not."""
+    with closing(open_spool(tmp_path / "card")) as spool:
+        for _ in range(3):
+            store(spool)
+    shutil.copytree(tmp_path / "card", tmp_path / "image")
+    with closing(open_spool(tmp_path / "card")) as spool:
+        store(spool)
+        known, epoch = spool.ledger.head(), spool.epoch
+        assert spool.ledger.has(known)
+    with closing(open_spool(tmp_path / "image")) as spool:
+        assert not spool.ledger.has(known), "it ends before"
+        store(spool)
+        assert not spool.ledger.has(known), "its fourth entry is another"
+        before = spool.ledger.head()
+        spool.begin_anew(NOON, known)
+        assert spool.epoch != epoch
+        assert (spool.produced(), spool.report(0, NOON)) == (0, None)
+        assert not spool.ledger.can_reserve(NOON), "the budget of the day counts as spent"
+        (event,) = (event for _, event in spool.events())
+        assert event.kind == "ledger_forked"
+        assert event.epoch == spool.epoch
+        assert "4 windows that only the copy held" in event.detail
+        assert spool.ledger.is_sound()
+        assert spool.ledger.head() != before
+        new_epoch = spool.epoch
+    with closing(open_spool(tmp_path / "image")) as spool:
+        assert spool.epoch == new_epoch
+        assert not spool.ledger.can_reserve(NOON - 3 * DAY_S), "a clock that goes back does not help"
+        assert store(spool, NOON + DAY_S) == 1
+
+
+def test_a_power_cut_after_the_damaged_file_is_moved_refunds_nothing(tmp_path: Path) -> None:
+    with closing(open_spool(tmp_path)) as spool:
+        store(spool)
+    path = tmp_path / SPOOL_FILE
+    path.rename(tmp_path / f"{SPOOL_FILE}.damaged-1")
+    with closing(open_spool(tmp_path)) as spool:
+        assert not spool.ledger.can_reserve(NOON)
+    with closing(open_spool(tmp_path)) as spool:
+        assert len(spool.events()) == 1
 
 
 def test_events_wait_and_the_oldest_go_first(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ Whatever the order, the repetitions and the number of collectors, the windows, r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 
 from edgeml.fleet.received import Received, Rejected
 from edgeml.fleet.store import tables as t
+from edgeml.fleet.store.ledger_heads import Judged, event_row, judge
+from edgeml.fleet.store.lost_windows import add_lost
 from edgeml.fleet.store.quarantine import quarantine
 from edgeml.fleet.store.rollup import RollUp, RollUpKey
 from edgeml.fleet.store.statements import count_up, insert_new, storable
-from edgeml.telemetry.messages import HOLES_MAX, Ack, Birth, Event, LastWill, Report, Window
+from edgeml.privacy.ledger import Head
+from edgeml.telemetry.messages import HOLES_MAX, NO_HEAD, Ack, Birth, Event, LastWill, Report, Window
 from edgeml.telemetry.topics import Topic
 
 SEQS_PER_ACK_MAX: Final = 4 * HOLES_MAX  # how far a batch moves contiguous_upto at most; the next one goes on
@@ -49,9 +52,42 @@ def take_in(
     device_ids = _device_ids(connection, batch, now_s)
     _update_devices(connection, batch, device_ids, now_s)
     _insert_events(connection, batch, device_ids)
-    acks = _insert_reports(connection, batch, device_ids, now_s=now_s, period_s=period_s)
-    quarantine(connection, [*rejected, *misfits], now_s)
+    copies, acks = _insert_reports(connection, batch, device_ids, now_s=now_s, period_s=period_s)
+    acks += _answers_to_births(connection, batch, device_ids, {(str(to.topic), to.ack.epoch) for to in acks})
+    quarantine(connection, [*rejected, *misfits, *copies], now_s)
     return acks
+
+
+def _answers_to_births(
+    connection: sa.Connection,
+    batch: Sequence[Received],
+    device_ids: Mapping[tuple[str, str], int],
+    answered: Container[tuple[str, bytes]],
+) -> list[AckTo]:
+    """What the store knows of the epochs that devices have come up with: they wait for it."""
+    born: dict[tuple[int, bytes], Topic] = {}
+    for received in batch:
+        if isinstance(received.message, Birth) and not received.retained:
+            topic = Topic(tenant=received.topic.tenant, device=received.topic.device, channel="ack")
+            if (str(topic), received.message.epoch) not in answered:
+                born[device_ids[topic.tenant, topic.device], received.message.epoch] = topic
+    if not born:
+        return []
+    query = sa.select(t.epoch).where(sa.tuple_(t.epoch.c.device_id, t.epoch.c.epoch).in_(sorted(born)))
+    known = {(row.device_id, row.epoch): row for row in connection.execute(query)}
+    return [
+        AckTo(
+            topic=topic,
+            ack=Ack(epoch=key[1], contiguous_upto=known[key].contiguous_upto, ledger_head=_known_head(known[key]))
+            if key in known
+            else Ack(epoch=key[1], contiguous_upto=0),
+        )
+        for key, topic in born.items()
+    ]
+
+
+def _known_head(row: sa.Row[Any]) -> Head:
+    return Head(entries=row.ledger_entries, hash=row.ledger_hash) if row.ledger_entries else NO_HEAD
 
 
 def _apart_by_length(connection: sa.Connection, batch: Sequence[Received]) -> tuple[list[Received], list[Rejected]]:
@@ -157,34 +193,51 @@ def _insert_reports(
     *,
     now_s: int,
     period_s: int,
-) -> list[AckTo]:
+) -> tuple[list[Rejected], list[AckTo]]:
+    """Store what is new; gives reports of copied states, which are not stored, and the acks."""
     reports: dict[tuple[int, bytes], list[tuple[Received, Report]]] = {}
     for received in batch:
         if isinstance(received.message, Report):
             key = (device_ids[received.topic.tenant, received.topic.device], received.message.epoch)
             reports.setdefault(key, []).append((received, received.message))
     if not reports:
-        return []
+        return [], []
     epochs = _lock_epochs(connection, sorted(reports))
-    gained = _insert_windows(connection, reports, epochs, now_s=now_s, period_s=period_s)
+    judged = judge(connection, reports, epochs)
+    gained = _insert_windows(connection, judged.kept, epochs, now_s=now_s, period_s=period_s)
     changes, acks = [], []
-    for key, items in reports.items():
+    for key, items in judged.kept.items():
         row = epochs[key]
-        contiguous_upto, above = _contiguous(connection, row, gained.get(row.id, []))
+        ranges = [one for _, report in items for one in report.lost]
+        lost = add_lost(connection, row.id, ranges, above=row.contiguous_upto)
+        contiguous_upto, above = _contiguous(connection, row, gained.get(row.id, []), any_lost=row.lost + lost > 0)
         changes.append(
             {
                 "row": row.id,
-                "produced": max(row.produced, *(report.produced for _, report in items)),
-                "spool_from": max(row.spool_from, *(report.spool_from for _, report in items)),
+                "produced": max([row.produced, *(report.produced for _, report in items)]),
+                "spool_from": max([row.spool_from, *(report.spool_from for _, report in items)]),
                 "stored": row.stored + sum(merged for _, merged in gained.get(row.id, [])),
                 "contiguous_upto": contiguous_upto,
+                "ledger_entries": judged.heads[key].entries,
+                "ledger_hash": judged.heads[key].hash,
+                "lost": row.lost + lost,
             }
         )
-        ack = Ack(epoch=key[1], contiguous_upto=contiguous_upto, holes=above[:HOLES_MAX])
-        topic = items[0][0].topic
+        head = judged.heads[key] if judged.heads[key].entries else NO_HEAD
+        ack = Ack(epoch=key[1], contiguous_upto=contiguous_upto, holes=above[:HOLES_MAX], ledger_head=head)
+        topic = reports[key][0][0].topic
         acks.append(AckTo(topic=Topic(tenant=topic.tenant, device=topic.device, channel="ack"), ack=ack))
     connection.execute(sa.update(t.epoch).where(t.epoch.c.id == sa.bindparam("row")), changes)
-    return acks
+    return _tell_of_copies(connection, judged, now_s), acks
+
+
+def _tell_of_copies(connection: sa.Connection, judged: Judged, now_s: int) -> list[Rejected]:
+    rows = [event_row(one, judged.heads[one.key], now_s) for one in judged.refused if one.is_copy]
+    insert_new(connection, t.event, rows)
+    return [
+        Rejected(topic=str(one.received.topic), payload=one.received.payload, reason=one.reason)
+        for one in judged.refused
+    ]
 
 
 def _lock_epochs(connection: sa.Connection, keys: Sequence[tuple[int, bytes]]) -> dict[tuple[int, bytes], sa.Row[Any]]:
@@ -263,21 +316,27 @@ def _window_row(epoch_id: int, device_id: int, window: Window, now_s: int) -> di
 
 
 def _contiguous(
-    connection: sa.Connection, row: sa.Row[Any], gained: Sequence[tuple[int, int]]
+    connection: sa.Connection, row: sa.Row[Any], gained: Sequence[tuple[int, int]], *, any_lost: bool
 ) -> tuple[int, tuple[int, ...]]:
-    """Highest seq up to which all windows of an epoch are stored, and the stored ones above it.
+    """Highest seq up to which all windows of an epoch are stored or lost, and the stored ones above it.
 
     A window of `merged` ones covers seq - merged + 1 up to seq.
     """
     upto: int = row.contiguous_upto
-    if row.stored == upto:  # until this batch none were stored above
+    if row.stored == upto and not any_lost:  # until this batch none were stored above
         windows: Sequence[Any] = sorted(gained)[:SEQS_PER_ACK_MAX]
     else:
-        query = sa.select(t.window.c.seq, t.window.c.merged)
-        query = query.where(t.window.c.epoch_id == row.id, t.window.c.seq > upto)
-        windows = connection.execute(query.order_by(t.window.c.seq).limit(SEQS_PER_ACK_MAX)).all()
+        tables = (t.window, t.lost_window) if any_lost else (t.window,)
+        windows = sorted(one for table in tables for one in _above(connection, table, row))
     run = 0
     while run < len(windows) and windows[run][0] - windows[run][1] == upto:
         upto = windows[run][0]
         run += 1
     return upto, tuple(seq for seq, _ in windows[run:])
+
+
+def _above(connection: sa.Connection, table: sa.Table, row: sa.Row[Any]) -> list[tuple[int, int]]:
+    """Seq and merged of the lowest windows of an epoch above its contiguous_upto."""
+    query = sa.select(table.c.seq, table.c.merged)
+    query = query.where(table.c.epoch_id == row.id, table.c.seq > row.contiguous_upto)
+    return [(seq, merged) for seq, merged in connection.execute(query.order_by(table.c.seq).limit(SEQS_PER_ACK_MAX))]

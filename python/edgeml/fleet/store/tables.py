@@ -54,8 +54,22 @@ epoch: Final = sa.Table(
     sa.Column("produced", sa.BigInteger, nullable=False),
     sa.Column("spool_from", sa.BigInteger, nullable=False),
     sa.Column("stored", sa.BigInteger, nullable=False),  # windows of this epoch in the store
-    sa.Column("contiguous_upto", sa.BigInteger, nullable=False),
+    sa.Column("contiguous_upto", sa.BigInteger, nullable=False),  # every seq up to here is stored or lost
+    sa.Column(
+        "ledger_entries", sa.BigInteger, nullable=False, server_default="0"
+    ),  # this and the next: newest head told
+    sa.Column("ledger_hash", sa.LargeBinary, nullable=False, server_default=""),
+    sa.Column("lost", sa.BigInteger, nullable=False, server_default="0"),  # windows in lost_window
     sa.UniqueConstraint("device_id", "epoch", name="epoch_of_device"),
+)
+
+# Windows seq - merged + 1 up to seq that the device made and its medium destroyed.
+lost_window: Final = sa.Table(
+    "lost_window",
+    metadata,
+    sa.Column("epoch_id", sa.BigInteger, sa.ForeignKey("epoch.id"), primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True),
+    sa.Column("merged", sa.BigInteger, nullable=False),
 )
 
 window: Final = sa.Table(

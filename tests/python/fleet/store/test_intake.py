@@ -22,7 +22,7 @@ from edgeml.fleet.store.intake import AckTo, take_in
 from edgeml.fleet.store.quarantine import QUARANTINE_ROWS_MAX
 from edgeml.fleet.store.rollup import counts_of, roll_up_waiting
 from edgeml.telemetry.messages import Birth, Event, LastWill
-from support.reports import MODEL_ID, NOON_S, normal_counts, normal_schema, received, report, window
+from support.reports import HEAD, MODEL_ID, NOON_S, normal_counts, normal_schema, received, report, window
 from support.snapshot import snapshot
 
 SCHEMA = normal_schema(features=2, bins=4)
@@ -220,6 +220,7 @@ def test_device_state_follows_birth_report_and_last_will(store: sa.Engine) -> No
         schema_id=SCHEMA.id,
         model_name="digits",
         time=NOON_S,
+        ledger_head=HEAD,
     )
     born = received("a", birth, channel="birth")
     gone = received("a", LastWill(epoch=EPOCHS[0]), channel="lwt")
