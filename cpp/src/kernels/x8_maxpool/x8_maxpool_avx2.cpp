@@ -74,6 +74,34 @@ std::int32_t pool_words(const act_t* in, std::int64_t origin, const Taps& rows, 
   return x;
 }
 
+// The same for windows 3 wide at stride 2, whose columns overlap: rows are joined first, then every window takes 3
+// neighbours of what they gave.
+std::int32_t pool_words_3_by_2(const act_t* in, std::int64_t origin, const Taps& rows, std::int64_t row, std::int32_t x,
+                               std::int32_t end, act_t* out) {
+  const __m256i following = _mm256_setr_epi32(1, 2, 3, 4, 5, 6, 7, 7);
+  for (; x + kStep <= end; x += kStep) {
+    const act_t* words = in + (origin + std::int64_t{x} * 8);
+    __m256i low = _mm256_setzero_si256();   // words 0..7
+    __m256i high = _mm256_setzero_si256();  // words 8..15
+    __m256i last = _mm256_setzero_si256();  // words 9..16
+    for (std::int32_t ky = rows.begin; ky < rows.end; ++ky) {
+      low = _mm256_max_epu8(low, load(words + ky * row));
+      high = _mm256_max_epu8(high, load(words + ky * row + 8 * 4));
+      last = _mm256_max_epu8(last, load(words + ky * row + 9 * 4));
+    }
+    const __m256 a = _mm256_castsi256_ps(low);
+    const __m256 b = _mm256_castsi256_ps(high);
+    const __m256i even = _mm256_permute4x64_epi64(_mm256_castps_si256(_mm256_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0))),
+                                                  _MM_SHUFFLE(3, 1, 2, 0));
+    const __m256i odd = _mm256_permute4x64_epi64(_mm256_castps_si256(_mm256_shuffle_ps(a, b, _MM_SHUFFLE(3, 1, 3, 1))),
+                                                 _MM_SHUFFLE(3, 1, 2, 0));
+    const __m256i next = _mm256_blend_epi32(_mm256_permutevar8x32_epi32(even, following), last, 0x80);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + std::int64_t{x} * 4),
+                        _mm256_max_epu8(even, _mm256_max_epu8(odd, next)));
+  }
+  return x;
+}
+
 }  // namespace
 
 void x8_maxpool_avx2(const X8MaxpoolArgs& args) noexcept {
@@ -92,15 +120,15 @@ void x8_maxpool_avx2(const X8MaxpoolArgs& args) noexcept {
     const std::int64_t origin = (std::int64_t{first_row} * args.in_w - args.pad_left) * 4;
     act_t* out = args.out + std::int64_t{y} * args.out_w * 4;
     for (std::int32_t x = 0; x < args.out_w;) {
-      if (x >= inside_begin && args.stride_w <= 2) {
-        const std::int32_t done =
-            args.stride_w == 1
-                ? pool_words<1>(args.in, origin, rows, row_step, args.kernel_w, col_step, x, inside_end, out)
-                : pool_words<2>(args.in, origin, rows, row_step, args.kernel_w, col_step, x, inside_end, out);
-        if (done > x) {
-          x = done;
-          continue;
-        }
+      // The last words of a row are taken together with some that are done already.
+      const std::int32_t from = x < inside_end - kStep ? x : inside_end - kStep;
+      if (from >= inside_begin && x < inside_end && args.stride_w <= 2) {
+        x = args.stride_w == 1
+                ? pool_words<1>(args.in, origin, rows, row_step, args.kernel_w, col_step, from, inside_end, out)
+            : args.kernel_w == 3 && args.dilation_w == 1
+                ? pool_words_3_by_2(args.in, origin, rows, row_step, from, inside_end, out)
+                : pool_words<2>(args.in, origin, rows, row_step, args.kernel_w, col_step, from, inside_end, out);
+        continue;
       }
       const std::int32_t first_col = x * args.stride_w - args.pad_left;
       const Taps cols = clip(first_col, args.kernel_w, args.dilation_w, args.in_w);
