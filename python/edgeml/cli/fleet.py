@@ -3,7 +3,8 @@
 
     edgeml fleet serve --config fleet.toml [--embedded-broker]    collect, test, raise alarms, show the dashboard
     edgeml fleet provision DEVICE=PUBLIC_KEY                      listen to a device from now on
-    edgeml fleet model push MODEL.edgeml                          make a model known: its windows get their schema
+    edgeml fleet model push MODEL.edgeml --card card.toml         sign a model and make it known
+    edgeml fleet audit show | head | verify                       who did what, and whether the log was touched
     edgeml fleet devices | drift | books                          what the store knows; --json for machines
 
 The questions read the store that fleet.toml names, whether the server runs or not. `books` exits 1 where a window is
@@ -26,14 +27,18 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeml.artifact.artifact import Artifact
+from edgeml.cli import fleet_audit
+from edgeml.cli.operator import operator
 from edgeml.errors import UsageError
 from edgeml.fleet.config import FleetConfig, load_config
 from edgeml.fleet.dashboard import texts
+from edgeml.fleet.model_card import ModelCard, load_card
 from edgeml.fleet.overview import Overview, overview
 from edgeml.fleet.provisioning import forget_earlier_keys, provision
-from edgeml.fleet.registry import push_model
+from edgeml.fleet.registry import enter_model
 from edgeml.fleet.serve import ServeOptions, serve
 from edgeml.fleet.store.engine import open_store, reading, writing
+from edgeml.fleet.update_repository import UpdateRepository
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -59,11 +64,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model = verbs.add_parser("model", help="the model registry").add_subparsers(
         dest="model_verb", metavar="VERB", required=True
     )
-    push = model.add_parser("push", help="make a model and its telemetry schema known to the fleet")
+    push = model.add_parser("push", help="sign a model, shelve it for devices, make its telemetry schema known")
     push.add_argument("model", metavar="MODEL.edgeml", type=Path)
+    push.add_argument(
+        "--card",
+        type=Path,
+        metavar="CARD.toml",
+        help="risk_tier, owner, playbook, business_metric, ...; default: low risk",
+    )
     _add_config(push)
     push.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     push.set_defaults(answer=_push)
+    fleet_audit.add_verbs(verbs.add_parser("audit", help="the log of who did what"), _add_config)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -205,8 +217,12 @@ def _books(config: FleetConfig, args: argparse.Namespace) -> int:
 
 def _push(config: FleetConfig, args: argparse.Namespace) -> int:
     artifact = Artifact.load(args.model)
+    card = load_card(args.card) if args.card else ModelCard()
+    now_s = int(time.time())
+    repository = UpdateRepository(config.update_folder)
+    repository.create(now_s)
     with writing(open_store(config.store_url)) as connection:
-        pushed = push_model(connection, artifact, now_s=int(time.time()))
+        pushed = enter_model(connection, repository, artifact, card, actor=operator(), now_s=now_s)
     if args.json:
         _print_json({**asdict(pushed), "model_id": pushed.model_id.hex(), "schema_id": pushed.schema_id.hex()})
     else:

@@ -23,6 +23,7 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "store": {"url": "sqlite:///fleet.db"},
     "drift": {"period_s": 3600},
     "broker": {"url": "mqtt://127.0.0.1:1883"},
+    "updates": {"folder": "updates"},
     "dashboard": {"host": "127.0.0.1", "port": 8080, "token_file": "fleet.token"},
 }
 
@@ -37,6 +38,7 @@ class FleetConfig:
     http_host: str
     http_port: int
     token_file: Path
+    update_folder: Path  # of update_repository.py
     rules: tuple[Rule, ...]
 
 
@@ -83,6 +85,7 @@ def _config_of(document: Mapping[str, Any], folder: Path) -> FleetConfig:
         http_host=values["dashboard"]["host"],
         http_port=values["dashboard"]["port"],
         token_file=folder / values["dashboard"]["token_file"],
+        update_folder=folder / values["updates"]["folder"],
         rules=_rules_of(document.get("rule", [])),
     )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models that the fleet knows: an artifact pushed here gives its windows their schema."""
+"""Models that the fleet knows: signed, with their card; an artifact pushed here gives its windows their schema."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ import sqlalchemy as sa
 
 from edgeml.artifact.artifact import Artifact
 from edgeml.errors import FleetError
+from edgeml.fleet import audit
+from edgeml.fleet.model_card import ModelCard
 from edgeml.fleet.store import tables as t
+from edgeml.fleet.store.release_tables import model_card
 from edgeml.fleet.store.statements import insert_new
+from edgeml.fleet.update_repository import UpdateRepository
 from edgeml.observe.schema import TelemetrySchema
 
 
@@ -25,6 +29,46 @@ class PushedModel:
     name: str
     features: int
     new: bool
+
+
+def enter_model(  # noqa: PLR0913 - what, on which shelf, with which card, by whom, when
+    connection: sa.Connection,
+    repository: UpdateRepository,
+    artifact: Artifact,
+    card: ModelCard,
+    *,
+    actor: str,
+    now_s: int,
+) -> PushedModel:
+    """Sign a model with its card, shelve it for devices, and make it known; a model that is in already stays as it is.
+
+    Raises:
+        FleetError: the artifact has no telemetry schema, or the repository cannot sign.
+        ArtifactError: its schema is not valid.
+    """
+    pushed = push_model(connection, artifact, now_s=now_s)
+    known = connection.execute(sa.select(model_card.c.serial).where(model_card.c.model_id == pushed.model_id)).scalar()
+    if known is not None:
+        return pushed
+    data = artifact.to_bytes()
+    custom = {"name": pushed.name, "model_id": pushed.model_id.hex(), "card": card.document()}
+    serial = repository.put_forward(data, custom, now_s)
+    row = {
+        **card.document(),
+        "model_id": pushed.model_id,
+        "dataset_sha256": bytes.fromhex(card.dataset_sha256) or None,
+        "metrics": json.dumps(dict(card.metrics), sort_keys=True),
+        "serial": serial,
+    }
+    connection.execute(sa.insert(model_card).values(**row))
+    subject = f"{pushed.name} {pushed.model_id.hex()}"
+    said = {"sha256": hashlib.sha256(data).hexdigest(), "serial": serial, "card": card.document()}
+    audit.append(connection, "model", subject, said, actor=actor, time_s=now_s)
+    if card.dataset_sha256:
+        audit.append(connection, "dataset", card.dataset_sha256, {"model": subject}, actor=actor, time_s=now_s)
+    if card.metrics:
+        audit.append(connection, "metric", subject, dict(card.metrics), actor=actor, time_s=now_s)
+    return pushed
 
 
 def push_model(connection: sa.Connection, artifact: Artifact, *, now_s: int) -> PushedModel:

@@ -3,6 +3,7 @@
 
 from alembic import context
 
+from edgeml.fleet.store import release_tables  # noqa: F401 - its tables are in the metadata too
 from edgeml.fleet.store.tables import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
