@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write tests/golden: the two committed artifacts, and the recorded hashes of all golden cases (ADR 0006).
+"""Write tests/golden: the committed artifacts, and the recorded hashes of all golden cases (ADR 0006).
 
     python tools/make_golden_hashes.py
 
@@ -24,12 +24,14 @@ from edgeml.demo import digits  # noqa: E402
 from support import golden  # noqa: E402
 from support.plain_artifact import every_plain_operator  # noqa: E402
 from support.small_artifact import every_operator  # noqa: E402
+from support.sparse_artifact import sparse_layers  # noqa: E402
 
 
 def make_own_artifacts() -> None:
-    """One random network of every operator, and the demo's network."""
+    """Random networks of every operator and of sparse layers, and the demo's network."""
     Artifact.build(every_operator()).save(golden.GOLDEN / "every_operator.edgeml")
     Artifact.build(every_plain_operator()).save(golden.GOLDEN / "every_plain_operator.edgeml")
+    Artifact.build(sparse_layers()).save(golden.GOLDEN / "sparse_layers.edgeml")
     calibration = {digits.INPUT_NAME: digits.load("calibration").x}
     edgeml.convert(digits.ONNX_PATH, calibration=calibration).save(golden.GOLDEN / "digits.edgeml")
 

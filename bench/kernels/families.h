@@ -5,6 +5,7 @@
 namespace edgeml::bench {
 
 void bench_qs8_gemm();
+void bench_qs8_spmm();
 void bench_qs8_dwconv();
 void bench_bytewise();
 

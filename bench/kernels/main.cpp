@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// bench_kernels [gemm|dwconv|bytewise]: median work per core cycle of every row of kernels.def that this machine runs,
+// bench_kernels [gemm|spmm|dwconv|bytewise]: median work per core cycle of every row of kernels.def that this machine runs,
 // and its share of a peak measured in the same run. Rows take turns on each shape. Pinned, one thread, data warm.
 #include <cstdio>
 #include <string_view>
@@ -16,10 +16,11 @@ int main(int argc, char** argv) {
     return only.empty() || only == family;
   };
   if (wanted("gemm")) edgeml::bench::bench_qs8_gemm();
+  if (wanted("spmm")) edgeml::bench::bench_qs8_spmm();
   if (wanted("dwconv")) edgeml::bench::bench_qs8_dwconv();
   if (wanted("bytewise")) edgeml::bench::bench_bytewise();
   if (!known) {
-    std::fprintf(stderr, "usage: bench_kernels [gemm|dwconv|bytewise]\n");
+    std::fprintf(stderr, "usage: bench_kernels [gemm|spmm|dwconv|bytewise]\n");
     return 2;
   }
   return 0;

@@ -10,6 +10,7 @@
 #include "cpu/cpu_features.h"
 #include "kernels/kernel_table.h"
 #include "model/model.h"
+#include "ops/layer_cost.h"
 #include "runtime/peak_rate.h"
 
 namespace edgeml {
@@ -20,6 +21,14 @@ namespace py = pybind11;
 py::list isas() {
   py::list list;
   for (const Isa isa : isas_of(detect_cpu_features())) list.append(std::string(isa_name(isa)));
+  return list;
+}
+
+py::list isa_levels() {
+  py::list list;
+#define EDGEML_ISA(name, arch, condition) list.append(#name);
+#include "cpu/isa.def"
+#undef EDGEML_ISA
   return list;
 }
 
@@ -50,6 +59,15 @@ py::dict chosen_kernels(const std::string& isa) {
   return chosen;
 }
 
+double layer_cycles(const std::string& isa, std::int64_t channels, std::int64_t depth_words, std::int64_t pixels,
+                    std::int64_t swept_pixels, int block_rows, std::int64_t blocks) {
+  const std::optional<Isa> level = isa_from_name(isa);
+  if (!level) raise("IsaError", "isa " + isa + " is not a level of edgeml");
+  const LayerRates& rates = default_layer_rates(*level);
+  const LayerShape shape{channels, depth_words, pixels, swept_pixels};
+  return block_rows == 0 ? dense_cycles(rates, shape) : sparse_cycles(rates, shape, block_rows, blocks);
+}
+
 py::list operators() {
   py::list list;
   for (const OpInfo& info : op_infos()) {
@@ -63,12 +81,19 @@ py::list operators() {
 
 void bind_cpu(py::module_& module) {
   module.attr("ISAS") = py::tuple(isas());
+  module.attr("ISA_LEVELS") = py::tuple(isa_levels());
   module.attr("KERNELS") = py::tuple(kernel_rows());
   module.attr("OPERATORS") = py::tuple(operators());
   module.def("chosen_kernels", &chosen_kernels, py::arg("isa"), "Family -> kernel that a session of this level runs.");
   module.def(
       "peak_macs_per_s", [](const std::string& isa) { return peak_macs_per_s(table_of(isa).qs8_gemm); }, py::arg("isa"),
       "Multiply-accumulates per second of the level's matmul kernel on data in L1, measured now.");
+  module.def(
+      "layer_cycles", &layer_cycles, py::arg("isa"), py::kw_only(), py::arg("channels"), py::arg("depth_words"),
+      py::arg("pixels"), py::arg("swept_pixels"), py::arg("block_rows") = 0, py::arg("blocks") = 0,
+      "Predicted cycles of a convolution or product on one core of any level, dense (block_rows 0) or with so "
+      "many blocks of block_rows x 4 weights; depth_words: taps * ceil(input channels / 4); pixels: outputs of a "
+      "channel; swept_pixels: from the first to the last at the row pitch of a sparse convolution.");
   module.def(
       "crc32c", [](const py::bytes& bytes) { return crc32c(std::as_bytes(std::span(std::string_view(bytes)))); },
       py::arg("data"));

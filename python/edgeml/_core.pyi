@@ -41,12 +41,23 @@ class Observer:
     def slot_count(self) -> int: ...
 
 # bind_cpu.cpp
-ISAS: tuple[str, ...]
+ISAS: tuple[str, ...]  # of this machine
+ISA_LEVELS: tuple[str, ...]  # of every architecture
 KERNELS: tuple[tuple[str, str, str], ...]
 OPERATORS: tuple[tuple[int, str, int, int, int, str, str], ...]
 
 def chosen_kernels(isa: str) -> dict[str, str]: ...
 def peak_macs_per_s(isa: str) -> float: ...
+def layer_cycles(
+    isa: str,
+    *,
+    channels: int,
+    depth_words: int,
+    pixels: int,
+    swept_pixels: int,
+    block_rows: int = 0,
+    blocks: int = 0,
+) -> float: ...
 def crc32c(data: bytes) -> int: ...
 
 # bind_session.cpp

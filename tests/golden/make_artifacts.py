@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the golden artifacts: every_operator.edgeml, and one hostile file per code of error_codes.def in artifact_errors/.
+"""Writes the golden artifacts, random networks, and one hostile file per code of error_codes.def in artifact_errors/.
 
     PYTHONPATH=python:tests/python python tests/golden/make_artifacts.py
 
@@ -20,6 +20,7 @@ from edgeml.artifact.model import Content, Graph
 from edgeml.artifact.writer import write
 from support.plain_artifact import every_plain_operator
 from support.small_artifact import GraphBuilder, every_operator
+from support.sparse_artifact import sparse_layers
 
 GOLDEN = Path(__file__).parent
 METADATA = {"format": 1, "name": "golden"}
@@ -165,6 +166,7 @@ def hostile() -> dict[str, bytes]:
         "nonzero_unused_flags": patched(lambda _: 12, "I", 1),
         "bad_graph_size_indices": patched(graph(20), "I", len(INDICES) + 1),
         "bad_tensor_dtype": patched(tensor(Q, 0), "B", 99),
+        "bad_tensor_block_rows": patched(tensor(WEIGHTS, 3), "B", 3),
         "bad_dims_rank": patched(tensor(Q, 2), "B", 9),
         "bad_quantization_nan": patched(tensor(Q, 40), "f", np.nan),
         "bad_constant_data_bytes": patched(tensor(WEIGHTS, 56), "Q", 13),
@@ -189,5 +191,6 @@ def hostile() -> dict[str, bytes]:
 if __name__ == "__main__":
     (GOLDEN / "every_operator.edgeml").write_bytes(write(every_operator()))
     (GOLDEN / "every_plain_operator.edgeml").write_bytes(write(every_plain_operator()))
+    (GOLDEN / "sparse_layers.edgeml").write_bytes(write(sparse_layers()))
     for stem, content in hostile().items():
         (GOLDEN / "artifact_errors" / f"{stem}.edgeml").write_bytes(content)

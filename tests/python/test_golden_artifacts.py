@@ -13,6 +13,7 @@ from edgeml.artifact.reader import read
 from edgeml.artifact.writer import write
 from edgeml.errors import ArtifactError
 from support.small_artifact import every_operator
+from support.sparse_artifact import sparse_layers
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SPEC = importlib.util.spec_from_file_location("make_artifacts", GOLDEN / "make_artifacts.py")
@@ -27,6 +28,7 @@ RUNTIME_ONLY = {"too_much_work_pool", "arena_too_large_plane"}
 
 def test_golden_files_are_what_the_script_writes() -> None:
     assert (GOLDEN / "every_operator.edgeml").read_bytes() == write(every_operator())
+    assert (GOLDEN / "sparse_layers.edgeml").read_bytes() == write(sparse_layers())
     written = {path.stem: path.read_bytes() for path in (GOLDEN / "artifact_errors").iterdir()}
     assert written == make_artifacts.hostile()
 

@@ -18,7 +18,7 @@ from checks.symbols import BUILDS, output
 from checks.tables import KernelRow, kernel_rows
 from checks.tree import REPOSITORY
 
-FAMILIES: Final = ("qs8_gemm", "qs8_dwconv")
+FAMILIES: Final = ("qs8_gemm", "qs8_spmm", "qs8_dwconv")
 # The instructions that multiply int8 or int16, in objdump's words.
 MULTIPLY: Final = {
     "x86_64": re.compile(r"^(\{vex\} )?v?p(dpbusd|maddwd)\b"),

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "edgeml/error.h"
+#include "edgeml/layer_rates.h"
 #include "edgeml/tensor.h"
 
 namespace edgeml {
@@ -23,6 +24,7 @@ struct SessionOptions {
   int threads = 1;                 // 1..kThreadsMax; 0: as many as the CPU set and the cgroup quota allow
   std::optional<std::string> isa;  // name of isa.def; default: the best that the machine has
   std::int64_t arena_bytes_max = kArenaBytesMax;
+  std::optional<LayerRates> rates = {};  // measured on this machine; default: those of the ISA level
 };
 
 // What one node cost; from profile().

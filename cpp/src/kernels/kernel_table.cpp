@@ -39,6 +39,7 @@ template struct KernelRows<S64RankFn>;
 template struct KernelRows<X8HistogramFn>;
 template struct KernelRows<QS8VmulFn>;
 template struct KernelRows<QS8LayernormFn>;
+template struct KernelRows<QS8SpmmFn>;
 
 KernelTable choose_kernels(const CpuFeatures& features, Isa best) {
   std::vector<Isa> isas;
@@ -51,6 +52,7 @@ KernelTable choose_kernels(const CpuFeatures& features, Isa best) {
       choose_row<X8LutFn>(isas),       choose_row<F32QS8QuantizeFn>(isas), choose_row<QS8F32DequantizeFn>(isas),
       choose_row<QS8SoftmaxFn>(isas),  choose_row<F32EdgeCountsFn>(isas),  choose_row<S64RankFn>(isas),
       choose_row<X8HistogramFn>(isas), choose_row<QS8VmulFn>(isas),        choose_row<QS8LayernormFn>(isas),
+      choose_row<QS8SpmmFn>(isas),
   };
 }
 

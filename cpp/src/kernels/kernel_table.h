@@ -15,6 +15,7 @@
 #include "kernels/qs8_layernorm/qs8_layernorm.h"
 #include "kernels/qs8_rescale/qs8_rescale.h"
 #include "kernels/qs8_softmax/qs8_softmax.h"
+#include "kernels/qs8_spmm/qs8_spmm.h"
 #include "kernels/qs8_vadd/qs8_vadd.h"
 #include "kernels/qs8_vmul/qs8_vmul.h"
 #include "kernels/s64_rank/s64_rank.h"
@@ -68,6 +69,7 @@ struct KernelTable {
   KernelRow<X8HistogramFn> x8_histogram;
   KernelRow<QS8VmulFn> qs8_vmul;
   KernelRow<QS8LayernormFn> qs8_layernorm;
+  KernelRow<QS8SpmmFn> qs8_spmm;
 };
 
 // The table for a machine with these features when `best` is the most preferred level allowed.

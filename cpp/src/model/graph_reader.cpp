@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/int_math.h"
+#include "model/block_sparse.h"
 #include "model/byte_view.h"
 #include "model/format.h"
 #include "model/text_check.h"
@@ -142,7 +143,7 @@ Status read_constant_range(Bytes record, Bytes constants, std::string_view where
     return Done{};
   }
   const std::int64_t needed = tensor.dims.elements() * dtype_bytes(tensor.dtype);
-  if (bytes != static_cast<std::uint64_t>(needed)) {
+  if (!tensor.is_sparse() && bytes != static_cast<std::uint64_t>(needed)) {
     return fail(ErrorCode::bad_constant_data, where, ": its dims need ", needed, " bytes, the record says ", bytes);
   }
   if (offset % format::kAlignment != 0 || offset > constants.size() || bytes > constants.size() - offset) {
@@ -150,6 +151,7 @@ Status read_constant_range(Bytes record, Bytes constants, std::string_view where
                 " bytes) is not aligned or ends after byte ", constants.size(), " of the constants");
   }
   tensor.data = part(constants, static_cast<std::int64_t>(offset), static_cast<std::int64_t>(bytes));
+  if (tensor.is_sparse()) return check_block_sparse(tensor, where);
   if (tensor.dtype == DType::boolean &&
       std::any_of(tensor.data.begin(), tensor.data.end(), [](std::byte value) { return value > std::byte{1}; })) {
     return fail(ErrorCode::bad_constant_data, where, ": a truth value is not 0 or 1");
@@ -175,7 +177,9 @@ Status read_tensors(const Counts& counts, const Parts& parts, Bytes constants, N
       return fail(ErrorCode::bad_tensor, where, ": dtype ", dtype, ", kind ", kind, " are not known");
     tensor.dtype = static_cast<DType>(dtype);
     tensor.is_constant = kind == 1;
-    if (!all_zero(part(record, 3, 1)) || !all_zero(part(record, 6, 2)) || !all_zero(part(record, 64, 16))) {
+    tensor.block_rows = load<std::uint8_t>(record, 3);
+    if (!all_zero(part(record, 6, 2)) || !all_zero(part(record, 64, 16)) ||
+        (tensor.block_rows != 0 && !tensor.is_constant)) {
       return fail(ErrorCode::nonzero_unused, where, " has bits set in unused bytes");
     }
     EDGEML_RETURN_IF_ERROR(read_quantization(record, where, tensor));
@@ -207,6 +211,21 @@ Status check_constant_layout(Bytes constants, const Model& model) {
   if (end != static_cast<std::int64_t>(constants.size())) {
     return fail(ErrorCode::bad_constant_data, "the constants section has ", constants.size(),
                 " bytes, its tensors end at ", end);
+  }
+  return Done{};
+}
+
+// Only the weights of these two may be block-sparse; every other operator reads its constants as dense arrays.
+Status check_sparse_uses(const Model& model) {
+  for (const Node& node : model.nodes) {
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      const Tensor& tensor = model.tensors[node.inputs[i]];
+      const bool weights = i == 1 && (node.op == OpCode::conv2d || node.op == OpCode::fully_connected);
+      if (tensor.is_sparse() && !weights) {
+        return fail(ErrorCode::bad_operand, "node \"", node.name, "\": tensor \"", tensor.name,
+                    "\" is block-sparse, which only the weights of conv2d and fully_connected may be");
+      }
+    }
   }
   return Done{};
 }
@@ -352,6 +371,7 @@ Result<Model> read_graph(Bytes graph, Bytes constants) {
   if (!names.used_up()) return fail(ErrorCode::bad_graph_size, "the name blob is longer than the names need");
   EDGEML_RETURN_IF_ERROR(read_ports(parts.value().inputs, counts.value().inputs, "input", model, model.inputs));
   EDGEML_RETURN_IF_ERROR(read_ports(parts.value().outputs, counts.value().outputs, "output", model, model.outputs));
+  EDGEML_RETURN_IF_ERROR(check_sparse_uses(model));
   EDGEML_RETURN_IF_ERROR(check_order(model));
   EDGEML_RETURN_IF_ERROR(read_batch(model));
   return model;

@@ -40,7 +40,10 @@ struct Tensor {
   Dims dims;  // of an activation: dims[0] = 0 is a free batch
   float scale = 0;
   std::int32_t zero_point = 0;
+  std::int32_t block_rows = 0;      // 1, 2 or 4: a block-sparse constant (block_sparse.h); 0: dense
   std::span<const std::byte> data;  // constants only; points into the artifact
+
+  bool is_sparse() const { return block_rows != 0; }
 
   // C4P in memory; every other tensor is plain: dense, row-major, in its own dtype.
   bool is_quantized() const { return scale != 0; }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "kernels/activation.h"
 #include "ops/weight_sums.h"
@@ -14,6 +15,21 @@ std::string show(const Dims& dims) {
   std::string out = "[";
   for (std::int32_t axis = 0; axis < dims.rank; ++axis) out += (axis == 0 ? "" : ", ") + std::to_string(dims[axis]);
   return out + "]";
+}
+
+// The rule of one output channel of a layer with weights.
+Status check_channel(const OperatorContext& context, std::int64_t channel, const WeightSums& sums) {
+  if (sums.has_minus_128) {
+    return fail(ErrorCode::bad_weight, where(context), ": a weight of channel ", channel,
+                " is -128, the range is -127..127");
+  }
+  const std::int64_t bias = context.input(2).values<std::int32_t>()[static_cast<std::size_t>(channel)];
+  const std::int64_t folded = bias - context.input(0).zero_point * sums.sum;
+  if (255 * sums.magnitude + (folded < 0 ? -folded : folded) > INT32_MAX) {
+    return fail(ErrorCode::accumulator_overflow, where(context), ": the sum of channel ", channel,
+                " can leave int32; convert the model again");
+  }
+  return Done{};
 }
 
 }  // namespace
@@ -117,19 +133,30 @@ Status check_multipliers(const OperatorContext& context, std::size_t input, bool
 Status check_weights(const OperatorContext& context, std::int64_t rows, std::int64_t row, std::int64_t row_step,
                      std::int64_t value_step) {
   const std::int8_t* const weights = context.input(1).values<std::int8_t>().data();
-  const auto bias = context.input(2).values<std::int32_t>();
-  const std::int64_t zero_point = context.input(0).zero_point;
   for (std::int64_t r = 0; r < rows; ++r) {
-    const WeightSums sums = weight_sums(weights + r * row_step, row, value_step);
-    if (sums.has_minus_128) {
-      return fail(ErrorCode::bad_weight, where(context), ": a weight of channel ", r,
-                  " is -128, the range is -127..127");
+    EDGEML_RETURN_IF_ERROR(check_channel(context, r, weight_sums(weights + r * row_step, row, value_step)));
+  }
+  return Done{};
+}
+
+Status check_dense_size(const OperatorContext& context, const BlockSparse& weights) {
+  if (weights.groups <= INT32_MAX / 4 / weights.channels) return Done{};
+  return fail(ErrorCode::too_much_work, where(context), ": weights of ", weights.channels, " channels over a depth of ",
+              4 * weights.groups, " are too large");
+}
+
+Status check_sparse_weights(const OperatorContext& context, const BlockSparse& weights) {
+  std::vector<WeightSums> sums(static_cast<std::size_t>(weights.rows * weights.block_rows));
+  for_each_block(weights, [&](std::int64_t row, std::int64_t, const std::int8_t* block) {
+    for (std::int64_t at = 0; at < weights.block_bytes(); ++at) {
+      WeightSums& channel = sums[static_cast<std::size_t>(row * weights.block_rows + at / 4)];
+      channel.sum += block[at];
+      channel.magnitude += block[at] < 0 ? -block[at] : block[at];
+      channel.has_minus_128 |= block[at] == -128;
     }
-    const std::int64_t folded = bias[static_cast<std::size_t>(r)] - zero_point * sums.sum;
-    if (255 * sums.magnitude + (folded < 0 ? -folded : folded) > INT32_MAX) {
-      return fail(ErrorCode::accumulator_overflow, where(context), ": the sum of channel ", r,
-                  " can leave int32; convert the model again");
-    }
+  });
+  for (std::int64_t c = 0; c < weights.channels; ++c) {
+    EDGEML_RETURN_IF_ERROR(check_channel(context, c, sums[static_cast<std::size_t>(c)]));
   }
   return Done{};
 }

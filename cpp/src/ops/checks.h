@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "kernels/requantize.h"
+#include "model/block_sparse.h"
 #include "ops/operator.h"
 
 namespace edgeml {
@@ -31,6 +32,11 @@ Status check_multipliers(const OperatorContext& context, std::size_t input, bool
 // Weights are in [-127, 127] and no sum of a row can leave int32; rows of `row` values at stride 1, or `stride` apart.
 Status check_weights(const OperatorContext& context, std::int64_t rows, std::int64_t row, std::int64_t row_step,
                      std::int64_t value_step);
+
+// Block-sparse weights that will run dense are not larger than a dense layer may be.
+Status check_dense_size(const OperatorContext& context, const BlockSparse& weights);
+// check_weights for block-sparse weights.
+Status check_sparse_weights(const OperatorContext& context, const BlockSparse& weights);
 
 kernels::OutputRange output_range(const Tensor& output, std::int32_t act_min, std::int32_t act_max);
 

@@ -9,6 +9,7 @@
 #include "ops/layout.h"
 #include "ops/one_channel_conv2d.h"
 #include "ops/operator.h"
+#include "ops/sparse_conv2d.h"
 #include "ops/window.h"
 
 namespace edgeml {
@@ -34,6 +35,7 @@ class Conv2d final : public Operator {
     const std::int64_t width = window.padded() ? window.reach_w() : window.in_w;
     plane_step_ = window.padded() ? plane_step_of(std::int64_t{window.reach_h()} * window.reach_w()) : in_.plane_step;
     workspace_.shared = window.padded() ? in_.groups * plane_step_ : 0;
+    if (context.input(1).is_sparse()) workspace_.shared = sparse_conv2d_workspace_bytes(window, in_.groups);
     workspace_.per_thread = groups_.front().workspace_bytes();
     in_row_step_ = static_cast<std::int32_t>(width * 4 * window.stride_h);
     for (std::int64_t ky = 0; ky < window.kernel_h; ++ky) {
@@ -80,7 +82,7 @@ class Conv2d final : public Operator {
  private:
   const act_t* copy_padded(const Run& run, const act_t* x) const noexcept {
     auto* const copy = reinterpret_cast<act_t*>(run.workspace);
-    for_ranges(run.parallel, in_.groups, tile_count(run.parallel, in_.groups, workspace_.shared, kTileBytesMin),
+    for_ranges(run.parallel, in_.groups, tile_count(run.parallel, in_.groups, in_.groups * plane_step_, kTileBytesMin),
                [&](std::int64_t begin, std::int64_t end, std::int32_t) {
                  for (std::int64_t g = begin; g < end; ++g) {
                    kernels::fill_padding(window_.padding(), stored_zero_point_, copy + g * plane_step_);
@@ -141,16 +143,36 @@ OperatorResult make_conv2d(const OperatorContext& context) {
   EDGEML_RETURN_IF_ERROR(check_constant(context, 3, DType::f32, {channels}));
   EDGEML_RETURN_IF_ERROR(check_multipliers(context, 3));
   const std::int64_t taps = w[1] * w[2];
-  EDGEML_RETURN_IF_ERROR(check_weights(context, channels, taps * group_channels, taps * group_channels, 1));
+  const bool sparse = context.input(1).is_sparse();
+  if (sparse) {
+    if (groups != 1) {
+      return fail(ErrorCode::bad_operand, where(context), ": block-sparse weights need groups = 1, it has ", groups);
+    }
+    EDGEML_RETURN_IF_ERROR(check_sparse_weights(context, view_block_sparse(context.input(1))));
+  } else {
+    EDGEML_RETURN_IF_ERROR(check_weights(context, channels, taps * group_channels, taps * group_channels, 1));
+  }
   const Result<Window> window = read_window(context, {-1, kStride, kDilation, kPads}, w[1], w[2]);
   if (!window.ok()) return window.error();
   const std::int64_t macs = Layout(context.output().dims).pixels * channels * taps * group_channels;
-  if (in_channels == 1 && w[2] > 1) return make_one_channel_conv2d(context, window.value(), macs);
+  std::vector<std::int8_t> dense;
+  if (sparse) {
+    const BlockSparse weights = view_block_sparse(context.input(1));
+    const LayerShape shape = sparse_conv2d_shape(window.value(), channels, in_channels);
+    if (Layout(context.input(0).dims).pixels > 1 &&
+        sparse_wins(context.rates, shape, weights.block_rows, weights.block_count())) {
+      return make_sparse_conv2d(context, window.value(), weights, macs);
+    }
+    EDGEML_RETURN_IF_ERROR(check_dense_size(context, weights));
+    dense = to_dense(weights);
+  } else if (in_channels == 1 && w[2] > 1) {
+    return make_one_channel_conv2d(context, window.value(), macs);
+  }
 
   // Groups whose channels fill whole words run one by one; others as one dense convolution with zeros.
   const bool split = groups == 1 || (group_channels % 4 == 0 && channels / groups % 4 == 0);
   GemmNode::Source source{
-      .weights = context.input(1).values<std::int8_t>(),
+      .weights = sparse ? std::span<const std::int8_t>(dense) : context.input(1).values<std::int8_t>(),
       .bias = context.input(2).values<std::int32_t>(),
       .multiplier = context.input(3).values<float>(),
       .channels = split ? channels / groups : channels,
@@ -158,7 +180,6 @@ OperatorResult make_conv2d(const OperatorContext& context) {
       .in_channels = split ? group_channels : in_channels,
       .zero_point_in = context.input(0).zero_point,
   };
-  std::vector<std::int8_t> dense;
   if (!split) {
     if (channels * taps * in_channels > INT32_MAX / 4)
       return fail(ErrorCode::too_much_work, where(context), ": too many groups");

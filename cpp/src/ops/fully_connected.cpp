@@ -5,8 +5,10 @@
 
 #include "ops/checks.h"
 #include "ops/gemm_node.h"
+#include "ops/layer_cost.h"
 #include "ops/layout.h"
 #include "ops/operator.h"
+#include "ops/sparse_fully_connected.h"
 
 namespace edgeml {
 namespace {
@@ -83,17 +85,30 @@ OperatorResult make_fully_connected(const OperatorContext& context) {
   EDGEML_RETURN_IF_ERROR(check_constant(context, 2, DType::s32, {channels}));
   EDGEML_RETURN_IF_ERROR(check_constant(context, 3, DType::f32, {channels}));
   EDGEML_RETURN_IF_ERROR(check_multipliers(context, 3));
-  EDGEML_RETURN_IF_ERROR(check_weights(context, channels, depth, depth, 1));
-  Result<GemmNode> gemm =
-      GemmNode::pack(context.kernels.qs8_gemm, {
-                                                   .weights = context.input(1).values<std::int8_t>(),
-                                                   .bias = context.input(2).values<std::int32_t>(),
-                                                   .multiplier = context.input(3).values<float>(),
-                                                   .channels = channels,
-                                                   .taps = 1,
-                                                   .in_channels = depth,
-                                                   .zero_point_in = context.input(0).zero_point,
-                                               });
+  std::vector<std::int8_t> dense;
+  if (context.input(1).is_sparse()) {
+    const BlockSparse weights = view_block_sparse(context.input(1));
+    EDGEML_RETURN_IF_ERROR(check_sparse_weights(context, weights));
+    const std::int64_t pixels = Layout(context.input(0).dims).pixels;
+    const LayerShape shape{channels, weights.groups, pixels, pixels};
+    if (pixels > 1 && sparse_wins(context.rates, shape, weights.block_rows, weights.block_count()))
+      return make_sparse_fully_connected(context, weights);
+    EDGEML_RETURN_IF_ERROR(check_dense_size(context, weights));
+    dense = to_dense(weights);
+  } else {
+    EDGEML_RETURN_IF_ERROR(check_weights(context, channels, depth, depth, 1));
+  }
+  Result<GemmNode> gemm = GemmNode::pack(
+      context.kernels.qs8_gemm,
+      {
+          .weights = dense.empty() ? context.input(1).values<std::int8_t>() : std::span<const std::int8_t>(dense),
+          .bias = context.input(2).values<std::int32_t>(),
+          .multiplier = context.input(3).values<float>(),
+          .channels = channels,
+          .taps = 1,
+          .in_channels = depth,
+          .zero_point_in = context.input(0).zero_point,
+      });
   if (!gemm.ok()) return gemm.error();
   return std::make_unique<FullyConnected>(context, std::move(gemm).value());
 }

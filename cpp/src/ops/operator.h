@@ -9,6 +9,7 @@
 #include <span>
 
 #include "base/result.h"
+#include "edgeml/layer_rates.h"
 #include "kernels/kernel_table.h"
 #include "model/model.h"
 #include "ops/parallel.h"
@@ -70,6 +71,7 @@ struct OperatorContext {
   const Model& model;
   const Node& node;
   const kernels::KernelTable& kernels;
+  const LayerRates& rates;
 
   const Tensor& input(std::size_t i) const { return model.tensors[node.inputs[i]]; }
   const Tensor& output() const { return model.tensors[node.outputs[0]]; }

@@ -15,6 +15,7 @@
 #include "kernels/kernel_table.h"
 #include "model/artifact_bytes.h"
 #include "model/reader.h"
+#include "ops/layer_cost.h"
 #include "ops/operator.h"
 #include "plan/execution_plan.h"
 #include "runtime/cpu_quota.h"
@@ -133,10 +134,11 @@ Status start_threads(int wanted, std::unique_ptr<ThreadPool>& pool) {
   return Done{};
 }
 
-Result<std::vector<std::unique_ptr<Operator>>> make_operators(const Model& model, const kernels::KernelTable& table) {
+Result<std::vector<std::unique_ptr<Operator>>> make_operators(const Model& model, const kernels::KernelTable& table,
+                                                              const LayerRates& rates) {
   std::vector<std::unique_ptr<Operator>> operators;
   for (const Node& node : model.nodes) {
-    OperatorResult op = make_operator({model, node, table});
+    OperatorResult op = make_operator({model, node, table, rates});
     if (!op.ok()) return op.error();
     operators.push_back(std::move(op).value());
   }
@@ -189,7 +191,8 @@ static Result<std::unique_ptr<InferenceSession::Impl>> open_bytes(std::span<cons
   if (!model.ok()) return model.error();
   auto impl = std::make_unique<InferenceSession::Impl>();
   Result<std::vector<std::unique_ptr<Operator>>> operators =
-      make_operators(model.value(), kernels::choose_kernels(features, isa.value()));
+      make_operators(model.value(), kernels::choose_kernels(features, isa.value()),
+                     options.rates ? *options.rates : default_layer_rates(isa.value()));
   if (!operators.ok()) return operators.error();
   impl->operators = std::move(operators).value();
   EDGEML_RETURN_IF_ERROR(check_work(model.value(), impl->operators));

@@ -17,6 +17,7 @@ from edgeml.artifact.operators import BY_NAME
 class Tensor:
     """One tensor. A constant has `data`; an int8 activation has `scale` > 0 and real = scale * (q - zero_point).
 
+    `data` has its zeros always; the file holds it without them where `block_rows` is 1, 2 or 4 (section 4.1).
     `dims[0]` of a quantized activation is the batch, and where it is free (0) that of every activation.
     """
 
@@ -26,6 +27,7 @@ class Tensor:
     scale: float = 0.0
     zero_point: int = 0
     data: npt.NDArray[Any] | None = None
+    block_rows: int = 0
 
     @property
     def item_dims(self) -> tuple[int, ...]:

@@ -159,6 +159,7 @@ def _conv2d(c: _Call) -> None:
         c.x.dims[1] == dims[3] * groups and channels == dims[0] and channels % groups == 0,
         "channels and groups do not fit",
     )
+    c.require(groups == 1 or not c.inputs[1].block_rows, "block-sparse weights need groups = 1")
     _check_weights(c, dims, channels, channel_axis=0)
     _check_window(c, (dims[1], dims[2]))
 

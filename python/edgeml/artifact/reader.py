@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from edgeml.artifact import canonical_json
+from edgeml.artifact import block_sparse, canonical_json
 from edgeml.artifact import format as fmt
 from edgeml.artifact.crc32c import crc32c
 from edgeml.artifact.model import Content, Graph, Node, Tensor
@@ -141,6 +142,7 @@ def _read_graph(section: bytes, constants: bytes) -> Graph:
     tensors = _read_tensors(tensor_rows, blobs.names, constants)
     nodes = _read_nodes(node_rows, blobs)
     graph = Graph(tensors, nodes, _integers(inputs, "<u4"), _integers(outputs, "<u4"))
+    _check_sparse_uses(graph)
     _check_order(graph)
     _check_batch(graph)
     for node in graph.nodes:
@@ -244,17 +246,17 @@ def _check_batch(graph: Graph) -> None:
 def _read_tensors(rows: list[tuple[Any, ...]], names: Iterator[str], constants: bytes) -> tuple[Tensor, ...]:
     tensors, end = [], 0
     for row in rows:
-        code, kind, rank, zero_a, _, zero_b = row[:6]
+        code, kind, rank, block_rows, _, zero = row[:6]
         dims, (scale, zero_point, offset, size, tail) = row[6:14], row[14:]
         name = next(names)
         _require(code in fmt.DTYPES, f"tensor {name!r} has dtype {code}, unknown in version 1")
         _require(kind in (fmt.KIND_ACTIVATION, fmt.KIND_CONSTANT), f"tensor {name!r} has kind {kind}")
         _require(rank <= fmt.TENSOR_RANK_MAX, f"tensor {name!r} has rank {rank}, not 0..{fmt.TENSOR_RANK_MAX}")
         _require(
-            zero_a == zero_b == 0 and not any(tail) and not any(dims[rank:]),
+            zero == 0 and not any(tail) and not any(dims[rank:]) and (kind == fmt.KIND_CONSTANT or block_rows == 0),
             f"tensor {name!r} has unused bytes that are not zero",
         )
-        tensor = Tensor(name, fmt.DTYPES[code], dims[:rank], scale, zero_point)
+        tensor = Tensor(name, fmt.DTYPES[code], dims[:rank], scale, zero_point, block_rows=block_rows)
         if kind == fmt.KIND_CONSTANT:
             _check_quantization(tensor, quantized=False)
             tensors.append(_with_data(tensor, constants, end, offset, size))
@@ -297,7 +299,7 @@ def _with_data(tensor: Tensor, constants: bytes, end: int, offset: int, size: in
     name = tensor.name
     _check_dims(tensor, first=1, elements_max=fmt.ARTIFACT_BYTES_MAX)
     needed = int(np.prod(tensor.dims, dtype=object)) * tensor.dtype.itemsize
-    _require(size == needed, f"constant {name!r} has {size} bytes, its dims need {needed}")
+    _require(size == needed or tensor.block_rows, f"constant {name!r} has {size} bytes, its dims need {needed}")
     _require(offset == fmt.aligned(end), f"constant {name!r} begins at {offset}, the one before ends at {end}")
     _require(
         offset + size <= len(constants),
@@ -306,8 +308,34 @@ def _with_data(tensor: Tensor, constants: bytes, end: int, offset: int, size: in
     _require(not any(constants[end:offset]), f"the gap before constant {name!r} is not zero")
     if tensor.dtype == np.bool_:
         _require(max(constants[offset : offset + size]) <= 1, f"constant {name!r} has a truth value that is not 0 or 1")
+    if tensor.block_rows:
+        return dataclasses.replace(tensor, data=_block_sparse(tensor, constants[offset : offset + size]))
     data = np.frombuffer(constants[offset : offset + size], dtype=tensor.dtype.newbyteorder("<"))
     return dataclasses.replace(tensor, data=data.reshape(tensor.dims))
+
+
+# 4.1 Block-sparse constants
+
+
+def _block_sparse(tensor: Tensor, data: bytes) -> npt.NDArray[np.int8]:
+    name = tensor.name
+    _require(tensor.block_rows in block_sparse.BLOCK_ROWS, f"constant {name!r} has block rows {tensor.block_rows}")
+    _require(
+        tensor.dtype == np.int8 and len(tensor.dims) >= 2,
+        f"constant {name!r} is block-sparse, which only s8 of rank 2 and more may be",
+    )
+    return block_sparse.decode(data, tensor.dims, tensor.block_rows, name)
+
+
+def _check_sparse_uses(graph: Graph) -> None:
+    for node in graph.nodes:
+        for position, i in enumerate(node.inputs):
+            weights = position == 1 and node.op in ("conv2d", "fully_connected")
+            _require(
+                weights or not graph.tensors[i].block_rows,
+                f"node {node.name!r}: {graph.tensors[i].name!r} is block-sparse, which only the weights of conv2d and "
+                "fully_connected may be",
+            )
 
 
 # 5. Operators: operator_rules.py

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from edgeml.artifact import canonical_json
+from edgeml.artifact import block_sparse, canonical_json
 from edgeml.artifact import format as fmt
 from edgeml.artifact.crc32c import crc32c
 from edgeml.artifact.model import Content, Graph, Node, Tensor
@@ -32,6 +34,13 @@ def write(content: Content) -> bytes:
     if content.telemetry is not None:
         sections[fmt.SECTION_TELEMETRY] = content.telemetry
     return _file(sections)
+
+
+def stored_bytes(tensor: Tensor) -> int:
+    """Bytes of a constant's data in the file; 0 for an activation."""
+    if tensor.data is None:
+        return 0
+    return block_sparse.encoded_bytes(tensor.data, tensor.block_rows) if tensor.block_rows else tensor.data.nbytes
 
 
 def _file(sections: Mapping[int, bytes]) -> bytes:
@@ -59,8 +68,14 @@ def _constants(tensors: Sequence[Tensor]) -> tuple[bytes, dict[int, int]]:
         if tensor.data is not None:
             blob += bytes(fmt.aligned(len(blob)) - len(blob))
             offsets[index] = len(blob)
-            blob += np.ascontiguousarray(tensor.data, dtype=tensor.dtype.newbyteorder("<")).tobytes()
+            blob += _data(tensor, tensor.data)
     return bytes(blob), offsets
+
+
+def _data(tensor: Tensor, data: npt.NDArray[Any]) -> bytes:
+    if tensor.block_rows:
+        return block_sparse.encode(data, tensor.block_rows)
+    return np.ascontiguousarray(data, dtype=tensor.dtype.newbyteorder("<")).tobytes()
 
 
 def _graph(graph: Graph, offsets: Mapping[int, int]) -> bytes:
@@ -86,11 +101,11 @@ def _graph(graph: Graph, offsets: Mapping[int, int]) -> bytes:
 def _tensor(tensor: Tensor, name: bytes, offset: int) -> bytes:
     dims = tensor.dims + (0,) * (fmt.TENSOR_RANK_MAX - len(tensor.dims))
     kind = fmt.KIND_ACTIVATION if tensor.data is None else fmt.KIND_CONSTANT
-    size = 0 if tensor.data is None else tensor.data.size * tensor.dtype.itemsize
+    size = 0 if tensor.data is None else stored_bytes(tensor)
     code = _DTYPE_CODES[tensor.dtype]
     quantization = (tensor.scale, tensor.zero_point)
     return fmt.TENSOR_RECORD.pack(
-        code, kind, len(tensor.dims), 0, len(name), 0, *dims, *quantization, offset, size, b""
+        code, kind, len(tensor.dims), tensor.block_rows, len(name), 0, *dims, *quantization, offset, size, b""
     )
 
 

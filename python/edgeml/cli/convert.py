@@ -15,6 +15,7 @@ import json
 from pathlib import Path
 from typing import get_args
 
+from edgeml import _core
 from edgeml.artifact import Artifact
 from edgeml.convert.converter import convert
 from edgeml.convert.options import ConvertOptions, Io, RangeMethod
@@ -47,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--io", choices=get_args(Io), default=defaults.io, help="type of inputs and outputs (default: %(default)s)"
     )
     parser.add_argument(
+        "--target-isa",
+        choices=_core.ISA_LEVELS,
+        default=defaults.target_isa,
+        help="level of the devices: weights with zeros are stored without them where that is faster there; it never "
+        "changes a result (default: %(default)s)",
+    )
+    parser.add_argument(
         "--report",
         metavar="REPORT.html",
         type=Path,
@@ -62,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
         percentile=args.percentile,
         bias_correction=not args.no_bias_correction,
         io=args.io,
+        target_isa=args.target_isa,
     )
     artifact = convert(args.model, calibration=args.calibration, options=options, report=args.report)
     artifact.save(args.output)

@@ -5,7 +5,8 @@
 
 The file is read twice, by the pure-Python reader and by the core that devices run: a damaged file is an error. The arena
 is what the core plans for a batch of 1 (or the declared one); it is the same on every machine. Its picture has a line per
-node: `#` is written there, `=` is kept for later nodes, `w` is the node's workspace.
+node: `#` is written there, `=` is kept for later nodes, `w` is the node's workspace. The column `weights` gives the share of
+weights that are not zero, after `dense` or, where a layer is stored without its zeros, the block: 1x4, 2x4 or 4x4.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgeml import _core
 from edgeml.artifact import Artifact
 from edgeml.artifact.model import Graph, Node, Tensor
+from edgeml.artifact.writer import stored_bytes
 from edgeml.cli.arena_picture import arena_picture
 from edgeml.observe.schema import TelemetrySchema
 
@@ -48,7 +52,7 @@ def describe(artifact: Artifact) -> dict[str, Any]:
         "inputs": [_tensor(graph.tensors[i]) for i in graph.inputs],
         "outputs": [_tensor(graph.tensors[i]) for i in graph.outputs],
         "nodes": [_node(graph, node) for node in graph.nodes],
-        "constant_bytes": sum(_constant_bytes(tensor) for tensor in graph.tensors),
+        "constant_bytes": sum(stored_bytes(tensor) for tensor in graph.tensors),
         **_arena(artifact),
         "metadata": dict(artifact.metadata),
         "telemetry": _telemetry(artifact.telemetry_bytes),
@@ -96,13 +100,16 @@ def _node(graph: Graph, node: Node) -> dict[str, Any]:
         "inputs": [tensor.name for tensor in inputs if tensor.data is None],
         "output": _tensor(y),
         "attributes": dict(node.named_attributes()),
-        "constant_bytes": sum(_constant_bytes(tensor) for tensor in inputs),
+        "constant_bytes": sum(stored_bytes(tensor) for tensor in inputs),
         "macs": macs,
+        **(_weights(inputs[1]) if has_weights else {}),
     }
 
 
-def _constant_bytes(tensor: Tensor) -> int:
-    return 0 if tensor.data is None else tensor.data.nbytes
+def _weights(tensor: Tensor) -> dict[str, Any]:
+    """Share of the weights that are not zero, and the rows of a block where they are stored without zeros, else 0."""
+    assert tensor.data is not None  # noqa: S101 (the reader has checked it)
+    return {"density": np.count_nonzero(tensor.data) / tensor.data.size, "block_rows": tensor.block_rows}
 
 
 def _telemetry(data: bytes | None) -> dict[str, Any] | None:
@@ -126,10 +133,10 @@ def _lines(document: dict[str, Any]) -> list[str]:
             for tensor in document[side]
         ]
     lines.append("")
-    lines.append(f"{'layer':40s}{'operator':18s}{'output':20s}{'bytes':>12s}{'MACs':>14s}")
+    lines.append(f"{'layer':40s}{'operator':18s}{'output':20s}{'bytes':>12s}{'MACs':>14s}{'weights':>14s}")
     for node in document["nodes"]:
         row = f"{node['name'][-38:]:40s}{node['op']:18s}{_shape(node['output']):20s}"
-        lines.append(f"{row}{node['constant_bytes']:12,}{node['macs']:14,}")
+        lines.append(f"{row}{node['constant_bytes']:12,}{node['macs']:14,}{_storage(node):>14s}".rstrip())
     macs = sum(node["macs"] for node in document["nodes"])
     arena = f"planned arena: {document['arena_bytes']:,} bytes (at least {document['live_bytes_max']:,} live at once)"
     lines.append(f"{'total':78s}{document['constant_bytes']:12,}{macs:14,}")
@@ -145,6 +152,14 @@ def _lines(document: dict[str, Any]) -> list[str]:
         counts = f"{len(telemetry['features'])} features, {telemetry['slots']} slots, {telemetry['samples']} samples"
         lines.append(f"telemetry: schema {telemetry['schema_id']}, {counts}")
     return lines
+
+
+def _storage(node: dict[str, Any]) -> str:
+    """How a layer's weights are stored: `2x4 20 %` in blocks, of all weights so many are not zero; `dense`."""
+    if "density" not in node:
+        return ""
+    form = f"{node['block_rows']}x4" if node["block_rows"] else "dense"
+    return f"{form} {100 * node['density']:.0f} %"
 
 
 def _shape(tensor: dict[str, Any]) -> str:

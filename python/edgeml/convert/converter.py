@@ -24,6 +24,7 @@ from edgeml.convert.passes import run_passes
 from edgeml.convert.quantization import quantize
 from edgeml.convert.report.html import write_report
 from edgeml.convert.telemetry import build_schema
+from edgeml.convert.weight_storage import choose_storage
 from edgeml.golden_vectors import make_golden_vectors
 from edgeml.session import InferenceSession
 
@@ -57,7 +58,7 @@ def convert(
     check_supported(graph)
     data = CalibrationData(calibration, graph)
     statistics = calibrate(graph, data)
-    encoded = encode(quantize(graph, statistics, options))
+    encoded = choose_storage(encode(quantize(graph, statistics, options)), options.target_isa)
     metadata = _metadata(imported, data, options) | {"macs": count_macs(encoded)}
     content = Content(encoded, metadata, None)
     feed = data.arrays()

@@ -14,6 +14,7 @@
 #include "cpu/cpu_features.h"
 #include "model/artifact_bytes.h"
 #include "model/reader.h"
+#include "ops/layer_cost.h"
 #include "ops/layout.h"
 
 namespace edgeml {
@@ -27,7 +28,7 @@ struct Loaded {
   explicit Loaded(Isa isa) {
     const kernels::KernelTable table = kernels::choose_kernels(detect_cpu_features(), isa);
     for (const Node& node : model.value().nodes) {
-      operators.push_back(std::move(make_operator({model.value(), node, table})).value());
+      operators.push_back(std::move(make_operator({model.value(), node, table, default_layer_rates(isa)})).value());
     }
   }
   Result<ExecutionPlan> plan(std::int64_t batch, std::int64_t bytes_max = INT32_MAX) const {

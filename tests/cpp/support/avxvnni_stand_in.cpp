@@ -54,6 +54,7 @@ EDGEML_FAMILY(S64RankFn)
 EDGEML_FAMILY(X8HistogramFn)
 EDGEML_FAMILY(QS8VmulFn)
 EDGEML_FAMILY(QS8LayernormFn)
+EDGEML_FAMILY(QS8SpmmFn)
 #undef EDGEML_FAMILY
 
 }  // namespace edgeml::test

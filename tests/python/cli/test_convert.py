@@ -55,6 +55,7 @@ def test_json_is_one_document(folder: Path, capsys: pytest.CaptureFixture[str]) 
         "range_method": "minmax",
         "percentile": 99.99,
         "bias_correction": False,
+        "target_isa": "avx512vnni",
         "io": "int8",
     }
     assert document["bytes"] == (folder / "net.edgeml").stat().st_size

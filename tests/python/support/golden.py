@@ -24,7 +24,7 @@ from support.needs import REPOSITORY
 GOLDEN: Final = REPOSITORY / "tests" / "golden"
 HASHES: Final = GOLDEN / "output_hashes.json"
 RUNNER: Final = Path(__file__).with_name("run_artifacts.py")
-OWN_ARTIFACTS: Final = ("every_operator", "digits")  # committed as tests/golden/NAME.edgeml
+OWN_ARTIFACTS: Final = ("every_operator", "sparse_layers", "digits")  # committed as tests/golden/NAME.edgeml
 SHARED_MODELS: Final = tuple(asset.model for asset in ASSETS)
 SAMPLES: Final = 3  # of a real model's test file: an emulated CPU has to run them too
 
