@@ -19,8 +19,8 @@ class Book:
     produced: int
     stored: int
     waiting: int  # still on the device, by what it said last
-    lost: int  # destroyed by the device's medium, as it said
     unaccounted: int  # deleted on the device and not stored: must be 0
+    lost: int = 0  # destroyed by the device's medium, as it said
 
 
 def books(connection: sa.Connection) -> list[Book]:
