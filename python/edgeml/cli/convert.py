@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for --range-method percentile: share kept on each side, in percent (default: %(default)s)",
     )
     parser.add_argument("--no-bias-correction", action="store_true", help="leave biases as the float model has them")
+    parser.add_argument("--int8-only", action="store_true", help="refuse a model in which a node would stay in float")
     parser.add_argument(
         "--io", choices=get_args(Io), default=defaults.io, help="type of inputs and outputs (default: %(default)s)"
     )
@@ -69,12 +71,15 @@ def run(args: argparse.Namespace) -> int:
         range_method=args.range_method,
         percentile=args.percentile,
         bias_correction=not args.no_bias_correction,
+        int8_only=args.int8_only,
         io=args.io,
         target_isa=args.target_isa,
     )
     artifact = convert(args.model, calibration=args.calibration, options=options, report=args.report)
     artifact.save(args.output)
     summary = _summary(args.output, artifact)
+    for kept in artifact.metadata["float_nodes"]:
+        print(f"stays in float: {kept['node']} ({kept['op']}): {kept['why']}", file=sys.stderr)
     if args.json:
         print(json.dumps(summary, indent=2))
     else:

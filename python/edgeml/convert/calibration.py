@@ -136,7 +136,7 @@ def calibrate(graph: Graph, data: CalibrationData) -> dict[str, Statistics]:
     Raises:
         CalibrationError: an activation is not finite.
     """
-    names = [n for n, tensor in graph.tensors.items() if tensor.data is None]
+    names = [n for n, tensor in graph.tensors.items() if tensor.data is None and tensor.dtype == np.float32]
     made = [name for name in names if name not in graph.inputs]
     model = FloatModel(to_onnx(graph, made))
     per_sample = sum(4 * math.prod(graph.tensors[name].shape[1:]) for name in names)

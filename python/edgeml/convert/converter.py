@@ -18,7 +18,8 @@ from edgeml.convert.artifact_run import run_artifact
 from edgeml.convert.calibration import CalibrationData, CalibrationSource, calibrate
 from edgeml.convert.encoding import count_macs, encode
 from edgeml.convert.onnx_importer import ImportedModel, ModelSource, import_onnx
-from edgeml.convert.ops import check_supported
+from edgeml.convert.ops import check_supported, keep_unsupported_float
+from edgeml.convert.ops.float32 import float_nodes
 from edgeml.convert.options import ConvertOptions, Io
 from edgeml.convert.passes import run_passes
 from edgeml.convert.quantization import quantize
@@ -55,11 +56,13 @@ def convert(
         options = dataclasses.replace(options, io=io)
     imported = import_onnx(model)
     graph = run_passes(imported.graph)
-    check_supported(graph)
+    if options.int8_only:
+        check_supported(graph)
+    graph = keep_unsupported_float(graph)
     data = CalibrationData(calibration, graph)
     statistics = calibrate(graph, data)
     encoded = choose_storage(encode(quantize(graph, statistics, options)), options.target_isa)
-    metadata = _metadata(imported, data, options) | {"macs": count_macs(encoded)}
+    metadata = _metadata(imported, data, options) | {"float_nodes": float_nodes(graph), "macs": count_macs(encoded)}
     content = Content(encoded, metadata, None)
     feed = data.arrays()
     plain = Artifact.build(content)

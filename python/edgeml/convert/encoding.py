@@ -8,7 +8,7 @@ import math
 from edgeml.artifact import model
 from edgeml.artifact.format import NAME_BYTES_MAX
 from edgeml.artifact.operators import BY_NAME
-from edgeml.ir import Graph
+from edgeml.ir import Graph, Node
 
 
 def encode(graph: Graph) -> model.Graph:
@@ -26,13 +26,19 @@ def encode(graph: Graph) -> model.Graph:
             _short(node.name, f"{node.op}_{number}"),
             tuple(index[name] for name in node.inputs),
             tuple(index[name] for name in node.outputs),
-            tuple(int(node.attributes[name]) for name in BY_NAME[node.op].attributes or ()),
+            tuple(int(node.attributes[name]) for name in _attribute_names(node)),
         )
         for number, node in enumerate(graph.nodes)
     ]
     return model.Graph(
         tuple(tensors), tuple(nodes), tuple(index[n] for n in graph.inputs), tuple(index[n] for n in graph.outputs)
     )
+
+
+def _attribute_names(node: Node) -> tuple[str, ...]:
+    """In the order of the operator table; those of `assemble`, as many as there are, in their own."""
+    names = BY_NAME[node.op].attributes
+    return tuple(node.attributes) if names is None else names
 
 
 def _short(name: str, otherwise: str) -> str:

@@ -24,25 +24,11 @@ def to_onnx(graph: Graph, outputs: Sequence[str]) -> onnx.ModelProto:
     """The graph as an ONNX model with the named float32 tensors as outputs; fused activations become Clip nodes."""
     nodes: list[onnx.NodeProto] = []
     constants = {name: tensor.data for name, tensor in graph.tensors.items() if tensor.data is not None}
-    used: set[str] = set()
-    for node in (part for whole in graph.nodes for part in _expanded(whole, constants)):
-        inputs = list(node.inputs)
-        if node.op == "Reshape" and len(inputs) == 1:  # the form of passes/canonicalize_reshape.py
-            inputs.append(f"{node.output}/shape")
-            constants[inputs[-1]] = np.array([0, *graph.tensors[node.output].shape[1:]], dtype=np.int64)
-        used.update(inputs)
-        results = list(node.outputs)
-        if node.clamp is not None:
-            results[0] = f"{node.output}/unclamped"
-        nodes.append(node_proto(node, inputs, results))
-        if node.clamp is not None:
-            bounds = []
-            for side, value in zip(("low", "high"), node.clamp, strict=True):
-                bounds.append(f"{node.output}/{side}" if np.isfinite(value) else "")
-                if bounds[-1]:
-                    constants[bounds[-1]] = np.array(value, dtype=np.float32)
-                    used.add(bounds[-1])
-            nodes.append(helper.make_node("Clip", [results[0], *bounds], [node.output], name=f"{node.name}/clamp"))
+    for node in graph.nodes:
+        protos, more = onnx_parts(node, graph)
+        nodes += protos
+        constants |= more
+    used = {name for node in nodes for name in node.input}
     initializers = [numpy_helper.from_array(np.asarray(constants[name]), name) for name in constants if name in used]
     borders = [_value_info(graph, name) for name in graph.inputs]
     results_info = [_value_info(graph, name) for name in outputs]
@@ -52,14 +38,38 @@ def to_onnx(graph: Graph, outputs: Sequence[str]) -> onnx.ModelProto:
     return model
 
 
-def _expanded(node: Node, constants: dict[str, Array]) -> tuple[Node, ...]:
+def onnx_parts(node: Node, graph: Graph) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
+    """The ONNX nodes that a node of the graph stands for, and the constants that they read beside the graph's."""
+    protos: list[onnx.NodeProto] = []
+    known = {name: data for name in node.inputs if (data := graph.constant(name)) is not None}
+    constants: dict[str, Array] = {}
+    for part in _expanded(node, known, constants):
+        inputs = list(part.inputs)
+        if part.op == "Reshape" and len(inputs) == 1:  # the form of passes/canonicalize_reshape.py
+            inputs.append(f"{part.output}/shape")
+            constants[inputs[-1]] = np.array([0, *graph.tensors[part.output].shape[1:]], dtype=np.int64)
+        results = list(part.outputs)
+        if part.clamp is not None:
+            results[0] = f"{part.output}/unclamped"
+        protos.append(node_proto(part, inputs, results))
+        if part.clamp is not None:
+            bounds = []
+            for side, value in zip(("low", "high"), part.clamp, strict=True):
+                bounds.append(f"{part.output}/{side}" if np.isfinite(value) else "")
+                if bounds[-1]:
+                    constants[bounds[-1]] = np.array(value, dtype=np.float32)
+            protos.append(helper.make_node("Clip", [results[0], *bounds], [part.output], name=f"{part.name}/clamp"))
+    return protos, constants
+
+
+def _expanded(node: Node, known: dict[str, Array], constants: dict[str, Array]) -> tuple[Node, ...]:
     """The ONNX nodes that a node of the passes stands for."""
-    if node.op == "Elementwise":
+    if node.op in ("Elementwise", "Float"):
         parts: tuple[Node, ...] = node.attributes["nodes"]
-        return parts
+        return tuple(inner for part in parts for inner in _expanded(part, known, constants))
     if node.op == "Linear":
         weights, product = f"{node.output}/weights", f"{node.output}/product"
-        constants[weights] = np.ascontiguousarray(constants[node.inputs[1]].T)
+        constants[weights] = np.ascontiguousarray(known[node.inputs[1]].T)
         multiply = Node("MatMul", node.name, (node.inputs[0], weights), (product,))
         return multiply, Node("Add", f"{node.name}/bias", (product, node.inputs[2]), node.outputs, {}, node.clamp)
     if "alpha" in node.attributes and node.op == "MatMul":

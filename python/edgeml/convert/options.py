@@ -25,6 +25,7 @@ class ConvertOptions:
     bias_correction: move biases so that the rounding of weights leaves the mean of every output channel where it was.
     target_isa: the level (`edgeml info`) of the devices: weights with zeros are stored without them where that is predicted to
         be over 10 % faster there. It never changes a result, and every device runs every artifact.
+    int8_only: refuse a model in which a node would stay in float because no int8 operator computes it.
     io: `float32` keeps the source model's inputs and outputs; `int8` exposes the quantized ones.
 
     Raises:
@@ -35,6 +36,7 @@ class ConvertOptions:
     percentile: float = 99.99
     bias_correction: bool = True
     target_isa: str = "avx512vnni"
+    int8_only: bool = False
     io: Io = "float32"
 
     def __post_init__(self) -> None:

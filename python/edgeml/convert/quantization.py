@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from edgeml.convert.calibration import Statistics
 from edgeml.convert.layout import sink_transposes
-from edgeml.convert.ops import rule_of
+from edgeml.convert.ops import FLOAT_OPERATOR, rule_of
 from edgeml.convert.options import ConvertOptions
 from edgeml.convert.quantizer import Quantizer
 from edgeml.convert.ranges import choose_quantization
@@ -24,6 +24,9 @@ def quantize(graph: Graph, statistics: Mapping[str, Statistics], options: Conver
     last_axis_means = {name: one.last_axis_mean for name, one in statistics.items()}
     quantizer = Quantizer(graph, choose_quantization(graph, statistics, options), means, last_axis_means, options)
     for node in graph.nodes:
+        if node.op != FLOAT_OPERATOR:
+            for name in node.inputs:
+                quantizer.make_s8(name)
         rule_of(node).quantize(node, quantizer)
     quantized = sink_transposes(quantizer.finish())
     verify(quantized)

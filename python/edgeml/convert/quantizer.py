@@ -47,6 +47,7 @@ class Quantizer:
         self.channel_means = channel_means
         self.last_axis_means = last_axis_means
         self._quant = quant
+        self._plain: dict[str, str] = {}  # activation -> the plain tensor that a node in float made of it
         self._tensors: dict[str, Tensor] = {}
         self._nodes: list[Node] = []
         self._begin()
@@ -147,6 +148,34 @@ class Quantizer:
             self.emit_internal("dequantize", f"{made}/dequantize", [self.s8(name)], made)
         return made
 
+    def plain(self, name: str) -> str:
+        """The plain tensor of an activation: made by a node in float, a float32 input, or dequantized now."""
+        if name in self._plain:
+            return self._plain[name]
+        if name in self.graph.inputs and self.options.io == "float32":
+            return name
+        return self.dequantized(name)
+
+    def emit_plain(self, node: Node, nodes: Sequence[Node], tensors: Sequence[Tensor]) -> None:
+        """Add the plain nodes that a node in float stands for; they name inputs and outputs as the float graph does."""
+        names = {name: self.plain(name) for name in node.inputs if name and self.graph.constant(name) is None}
+        for name in filter(None, node.outputs):
+            exposed = name in self.graph.outputs and self.options.io == "float32"
+            names[name] = self._plain[name] = name if exposed else f"{name}/plain"
+        for tensor in tensors:
+            name = names.setdefault(tensor.name, unused_name(tensor.name, self._tensors.keys() | self.graph.tensors))
+            self._tensors[name] = dataclasses.replace(tensor, name=name)
+        for one in nodes:
+            inputs, outputs = (tuple(names[name] for name in some) for some in (one.inputs, one.outputs))
+            self._nodes.append(dataclasses.replace(one, inputs=inputs, outputs=outputs))
+
+    def make_s8(self, name: str) -> None:
+        """Quantize an activation that a node in float made, for readers that work on int8."""
+        quantized = self.s8(name)
+        if name in self._plain and quantized not in self._tensors:
+            self.activation(quantized, self.graph.tensors[name].shape, self.quant(name))
+            self.emit_internal("quantize", f"{name}/quantize", [self._plain[name]], quantized)
+
     def is_float_output(self, node: Node) -> bool:
         """Whether a node sets a float32 graph output that no other node reads."""
         return self.options.io == "float32" and sets_unread_output(node, self.graph)
@@ -177,6 +206,8 @@ class Quantizer:
     def finish(self) -> Graph:
         """Add the float32 outputs and return the quantized graph."""
         names = self.graph.outputs
+        for name in names if self.options.io == "int8" else ():
+            self.make_s8(name)
         if self.options.io == "float32":
             for name in names:
                 if name not in self._tensors:

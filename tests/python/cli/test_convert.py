@@ -56,6 +56,7 @@ def test_json_is_one_document(folder: Path, capsys: pytest.CaptureFixture[str]) 
         "percentile": 99.99,
         "bias_correction": False,
         "target_isa": "avx512vnni",
+        "int8_only": False,
         "io": "int8",
     }
     assert document["bytes"] == (folder / "net.edgeml").stat().st_size
@@ -137,9 +138,18 @@ def test_errors_are_one_sentence_and_leave_nothing(
 def test_unsupported_operator_names_op_opset_and_node(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = make_model([helper.make_node("Sin", ["x"], ["y"], name="wave")], {"x": ["N", 4]}, ["y"])
     (folder / "net.onnx").write_bytes(model.SerializeToString())
-    assert convert(folder) == 2
+    assert convert(folder, "--int8-only") == 2
     text = sentence(capsys)
     assert "Sin (opset 13, node 'wave')" in text
+
+
+def test_nodes_that_stay_in_float_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = make_model([helper.make_node("Sin", ["x"], ["y"], name="wave")], {"x": ["N", 2, 12, 10]}, ["y"])
+    (folder / "net.onnx").write_bytes(model.SerializeToString())
+    assert convert(folder, "--json") == 0
+    printed = capsys.readouterr()
+    assert printed.err.startswith("stays in float: wave (Sin): operator Sin (opset 13, node 'wave') is not supported")
+    assert [kept["node"] for kept in json.loads(printed.out)["metadata"]["float_nodes"]] == ["wave"]
 
 
 def test_full_disk(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -409,8 +409,11 @@ def test_metadata() -> None:
         "range_method": "mse",
         "percentile": 99.99,
         "bias_correction": True,
+        "target_isa": "avx512vnni",
+        "int8_only": False,
         "io": "float32",
     }
+    assert artifact.metadata["float_nodes"] == []
     assert artifact.metadata["producer"] == f"edgeml {edgeml.__version__}"
 
 

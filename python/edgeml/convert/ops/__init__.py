@@ -16,6 +16,7 @@ from edgeml.convert.ops import (
     average_pool2d,
     concat,
     conv2d,
+    float32,
     fully_connected,
     layer_norm,
     lut,
@@ -30,8 +31,9 @@ from edgeml.convert.ops import (
     take,
     transpose,
 )
+from edgeml.convert.ops.float32 import FLOAT_OPERATOR, keep_float
 from edgeml.convert.ops.rule import OperatorRule, OutputRange
-from edgeml.errors import ConversionError
+from edgeml.errors import ConversionError, UnsupportedOperatorError
 from edgeml.ir import Graph, Node
 
 _FILES: Final = (
@@ -39,6 +41,7 @@ _FILES: Final = (
     average_pool2d,
     concat,
     conv2d,
+    float32,
     fully_connected,
     layer_norm,
     lut,
@@ -62,27 +65,63 @@ def rule_of(node: Node) -> OperatorRule:
 
 
 def check_supported(graph: Graph) -> None:
-    """Refuse a graph, after the passes, that cannot be quantized.
+    """Refuse a graph, after the passes, that cannot be quantized whole.
 
     Raises:
         UnsupportedOperatorError: names operator, opset of the source, node, and a way out.
         ConversionError: the batch does not stay on axis 0.
     """
     for node in graph.nodes:
-        if node.op not in RULES:
-            raise unsupported(node, graph, "is not supported", "replace it, or cut the model before it")
-        RULES[node.op].check(node, graph)
-        for name in filter(None, (*node.inputs, *node.outputs)):
-            tensor = graph.tensors[name]
-            if tensor.data is None and tensor.dtype != "float32":
-                raise unsupported(
-                    node, graph, f"works on {tensor.dtype} ({name!r})", "only float32 models can be quantized"
-                )
-            if tensor.data is None and (not tensor.shape or tensor.shape[0] != graph.batch):
-                raise ConversionError(
-                    f"node {node.name!r} ({node.op}) has {name!r} of shape {tensor.shape}, whose axis 0 is not the batch; "
-                    "keep the batch on axis 0"
-                )
+        _check(node, graph)
 
 
-__all__ = ["RULES", "OperatorRule", "OutputRange", "check_supported", "rule_of"]
+def keep_unsupported_float(graph: Graph) -> Graph:
+    """The graph with every node that cannot be quantized marked as one that stays in float; its attribute `why` says why.
+
+    Raises:
+        UnsupportedOperatorError: a node has no plain form either.
+    """
+    nodes = []
+    for node in graph.nodes:
+        kept = node
+        try:
+            _check(node, graph)
+        except ConversionError as error:
+            kept = keep_float(node, str(error))
+            try:
+                RULES[kept.op].check(kept, graph)
+            except UnsupportedOperatorError as unlowered:
+                raise UnsupportedOperatorError(f"{error}; in float: {unlowered}") from unlowered
+        nodes.append(kept)
+    return graph.with_nodes(nodes)
+
+
+def _check(node: Node, graph: Graph) -> None:
+    if node.op not in RULES:
+        raise unsupported(node, graph, "is not supported", "replace it, or cut the model before it")
+    if node.op == FLOAT_OPERATOR:
+        return
+    RULES[node.op].check(node, graph)
+    for name in filter(None, (*node.inputs, *node.outputs)):
+        tensor = graph.tensors[name]
+        if tensor.data is None and tensor.dtype != "float32":
+            raise unsupported(
+                node, graph, f"works on {tensor.dtype} ({name!r})", "only float32 models can be quantized"
+            )
+        if tensor.data is None and (not tensor.shape or tensor.shape[0] != graph.batch):
+            raise ConversionError(
+                f"node {node.name!r} ({node.op}) has {name!r} of shape {tensor.shape}, whose axis 0 is not the batch; "
+                "keep the batch on axis 0"
+            )
+
+
+__all__ = [
+    "FLOAT_OPERATOR",
+    "RULES",
+    "OperatorRule",
+    "OutputRange",
+    "check_supported",
+    "keep_float",
+    "keep_unsupported_float",
+    "rule_of",
+]
