@@ -14,6 +14,7 @@ void bind_noise(pybind11::module_& module);
 void bind_observe(pybind11::module_& module);
 void bind_cpu(pybind11::module_& module);
 void bind_session(pybind11::module_& module);
+void bind_wire(pybind11::module_& module);
 
 // Raises edgeml.errors.<exception>.
 [[noreturn]] inline void raise(const char* exception, const std::string& sentence) {

@@ -8,4 +8,5 @@ PYBIND11_MODULE(_core, module) {
   edgeml::bind_observe(module);
   edgeml::bind_cpu(module);
   edgeml::bind_session(module);
+  edgeml::bind_wire(module);
 }

@@ -7,10 +7,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from support.needs import need_program, need_shared
+from support.postgresql import PostgreSQL, postgresql
+from support.stores import KINDS, NewStore, new_store_of
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,3 +37,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def rng() -> np.random.Generator:
     """Random numbers that are the same in every run."""
     return np.random.default_rng(20240229)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgreSQL]:
+    """One PostgreSQL server for all tests; skips those that need it where it is not installed."""
+    with postgresql() as server:
+        yield server
+
+
+@pytest.fixture(params=KINDS)
+def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> NewStore:
+    """Gives URLs of empty stores; a test that asks for it runs on every kind of database."""
+    kind = str(request.param)
+    server = request.getfixturevalue("postgresql_server") if kind == "postgresql" else None
+    return new_store_of(kind, tmp_path, server)

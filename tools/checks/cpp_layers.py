@@ -12,6 +12,7 @@ MAY_INCLUDE: Final = {
     "base": (),
     "cpu": ("base",),
     "kernels": ("base", "cpu"),
+    "wire": ("base",),
     "observe": ("base", "cpu", "kernels", "noise"),
     "noise": ("base", "cpu", "kernels"),
     "model": ("base", "cpu"),

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from edgeml.errors import WireError
 from edgeml.telemetry import codec, envelope
 from edgeml.telemetry.messages import Ack, Message, Report
 from edgeml.telemetry.topics import Topic, parse_topic
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 # Sums over a period must stay below 2^63; no device counts or merges this much.
@@ -71,12 +72,11 @@ def _counts_of(message: Message) -> tuple[NDArray[np.int64], ...]:
         raise WireError("an ack comes from the fleet, not from a device")
     if not isinstance(message, Report):
         return ()
-    vectors = []
+    vectors = tuple(window.counts for window in message.windows)
+    everything = np.concatenate(vectors) if vectors else np.zeros(0, dtype=np.int64)
+    if everything.size and max(int(everything.max()), -int(everything.min())) > COUNT_ABS_MAX:
+        raise WireError(f"a count of windows {message.windows[0].seq} to {message.windows[-1].seq} is beyond +-2^40")
     for window in message.windows:
-        counts = window.counts
-        if counts.size and max(int(counts.max()), -int(counts.min())) > COUNT_ABS_MAX:
-            raise WireError(f"window {window.seq}: a count is beyond +-2^40")
         if window.merged > MERGED_MAX:
             raise WireError(f"window {window.seq}: {window.merged} windows merged, at most 2^31 are allowed")
-        vectors.append(counts)
-    return tuple(vectors)
+    return vectors

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from math import gcd
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import cbor2
@@ -19,6 +21,7 @@ from edgeml.telemetry.messages import (
     HOLES_MAX,
     LOST_RANGES_MAX,
     MESSAGE_BYTES_MAX,
+    UINT_MAX,
     WINDOWS_OF_REPORT_MAX,
     WIRE_VERSION,
     Ack,
@@ -49,6 +52,7 @@ FIELDS: Final[dict[type[Message], tuple[str, ...]]] = {
 WINDOW_FIELDS: Final = (
     *("seq", "model_id", "schema_id", "start", "end", "packed_counts", "noise_scale", "merged", "epsilon_micro"),
 )
+_WINDOW_VALUES: Final = itemgetter(*range(1, len(WINDOW_FIELDS) + 1))
 MESSAGE_OF_CHANNEL: Final[dict[str, type[Message]]] = {
     "birth": Birth,
     "tel": Report,
@@ -99,11 +103,22 @@ def _window_to_wire(window: Window) -> dict[int, Any]:
 
 def _window_from_wire(value: Any) -> Window:
     document = _map(value, "window")
+    try:
+        values = _WINDOW_VALUES(document)
+    except KeyError as error:
+        key = error.args[0]
+        raise WireError(f"window: key {key} ({WINDOW_FIELDS[key - 1]}) is missing") from error
+    seq, model_id, schema_id, start, end, packed_counts, noise_scale, merged, epsilon_micro = values
     return Window(
-        **{
-            name: _from_wire(name, _get(document, key, name, "window"))
-            for key, name in enumerate(WINDOW_FIELDS, start=1)
-        }
+        seq=seq,
+        model_id=model_id,
+        schema_id=schema_id,
+        start=start,
+        end=end,
+        packed_counts=packed_counts,
+        noise_scale=_fraction_from_wire(noise_scale),
+        merged=merged,
+        epsilon_micro=epsilon_micro,
     )
 
 
@@ -111,8 +126,14 @@ def _fraction_from_wire(value: Any) -> Fraction:
     if not isinstance(value, list) or len(value) != 2:
         raise WireError("noise scale must be [numerator, denominator]")
     numerator, denominator = value
-    check_uint(numerator, "numerator of the noise scale", least=1)
-    check_uint(denominator, "denominator of the noise scale", least=1)
+    if not (type(numerator) is type(denominator) is int and 0 < numerator <= UINT_MAX and 0 < denominator <= UINT_MAX):
+        check_uint(numerator, "numerator of the noise scale", least=1)
+        check_uint(denominator, "denominator of the noise scale", least=1)
+    return _fraction_of(numerator, denominator)
+
+
+@lru_cache(maxsize=1024)
+def _fraction_of(numerator: int, denominator: int) -> Fraction:
     if gcd(numerator, denominator) != 1:
         raise WireError(f"noise scale {numerator}/{denominator} is not in lowest terms")
     return Fraction(numerator, denominator)

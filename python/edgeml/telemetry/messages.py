@@ -7,9 +7,8 @@ Raises `edgeml.errors.WireError` otherwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from edgeml.errors import WireError
@@ -51,7 +50,36 @@ class Window:
     merged: int = 1
     epsilon_micro: int
 
+    # The window vector, one int64 a slot; read-only.
+    counts: NDArray[np.int64] = field(init=False, compare=False, repr=False)
+
     def __post_init__(self) -> None:
+        if not self._is_sound():
+            self._name_the_fault()
+        counts = unpack_counts(self.packed_counts)
+        counts.setflags(write=False)
+        object.__setattr__(self, "counts", counts)
+
+    @property
+    def first_seq(self) -> int:
+        """The first of the windows in it."""
+        return self.seq - self.merged + 1
+
+    def _is_sound(self) -> bool:
+        """All checks at once: a collector makes very many windows."""
+        return (
+            type(self.seq) is type(self.merged) is type(self.start) is type(self.end) is type(self.epsilon_micro) is int
+            and type(self.model_id) is type(self.schema_id) is type(self.packed_counts) is bytes
+            and type(self.noise_scale) is Fraction
+            and len(self.model_id) == len(self.schema_id) == ID_BYTES
+            and 1 <= self.merged <= self.seq <= UINT_MAX
+            and 0 <= self.start <= self.end <= UINT_MAX
+            and 1 <= self.epsilon_micro <= UINT_MAX
+            and 1 <= self.noise_scale.numerator <= UINT_MAX
+            and self.noise_scale.denominator <= UINT_MAX
+        )
+
+    def _name_the_fault(self) -> None:
         check_uint(self.seq, "seq", least=1)
         check_id(self.model_id, "model id")
         check_id(self.schema_id, "schema id")
@@ -65,17 +93,6 @@ class Window:
         check_uint(self.epsilon_micro, "epsilon of a release", least=1)
         if not isinstance(self.packed_counts, bytes):
             raise WireError("counts must be a byte string")
-        self.counts.setflags(write=False)
-
-    @property
-    def first_seq(self) -> int:
-        """The first of the windows in it."""
-        return self.seq - self.merged + 1
-
-    @cached_property
-    def counts(self) -> NDArray[np.int64]:
-        """The window vector, one int64 a slot; read-only, unpacked once."""
-        return unpack_counts(self.packed_counts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +145,8 @@ class Report:
             raise WireError("a report has windows, or says which are lost")
         least = self.spool_from
         for window in self.windows:
-            check_uint(window.seq, "seq", least=least, most=self.produced)
+            if not least <= window.seq <= self.produced:
+                check_uint(window.seq, "seq", least=least, most=self.produced)
             least = window.seq + 1
         check_uint(self.epsilon_spent_micro, "epsilon spent today")
         check_uint(self.epsilon_budget_micro, "budget of a day")

@@ -34,7 +34,7 @@ def sent(device: str, epoch: bytes, seqs: list[int], *, produced: int = 0, spool
 
 def test_closed_books(tmp_path: Path) -> None:
     found = book_of(tmp_path, sent("a", EPOCHS[0], [1, 2, 3]), sent("a", EPOCHS[0], [4], produced=6))
-    assert found == [Book(tenant="acme", device="a", produced=6, stored=4, waiting=2, unaccounted=0)]
+    assert found == [Book(tenant="acme", device="a", produced=6, stored=4, waiting=2, lost=0, unaccounted=0)]
 
 
 def test_deleted_and_not_stored_is_unaccounted(tmp_path: Path) -> None:
@@ -47,9 +47,11 @@ def test_deleted_and_not_stored_is_unaccounted(tmp_path: Path) -> None:
         received("c", LastWill(epoch=EPOCHS[0]), channel="lwt"),
     )
     assert found == [
-        Book(tenant="acme", device="a", produced=11, stored=6, waiting=2, unaccounted=3),  # 3, 4, 6; 7 and 10 wait
-        Book(tenant="acme", device="b", produced=4, stored=1, waiting=0, unaccounted=3),
-        Book(tenant="acme", device="c", produced=0, stored=0, waiting=0, unaccounted=0),
+        Book(
+            tenant="acme", device="a", produced=11, stored=6, waiting=2, lost=0, unaccounted=3
+        ),  # 3, 4, 6; 7 and 10 wait
+        Book(tenant="acme", device="b", produced=4, stored=1, waiting=0, lost=0, unaccounted=3),
+        Book(tenant="acme", device="c", produced=0, stored=0, waiting=0, lost=0, unaccounted=0),
     ]
 
 
@@ -63,8 +65,8 @@ def test_a_coarsened_window_counts_as_the_windows_in_it(tmp_path: Path) -> None:
         received("b", report(EPOCHS[0], [whole], produced=8, spool_from=7 - 4)),
     )
     assert found == [
-        Book(tenant="acme", device="a", produced=8, stored=6, waiting=2, unaccounted=0),
-        Book(tenant="acme", device="b", produced=8, stored=4, waiting=2, unaccounted=2),
+        Book(tenant="acme", device="a", produced=8, stored=6, waiting=2, lost=0, unaccounted=0),
+        Book(tenant="acme", device="b", produced=8, stored=4, waiting=2, lost=0, unaccounted=2),
     ]
 
 

@@ -11,9 +11,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 import sqlalchemy as sa
-from numpy.typing import NDArray
 
 from edgeml.fleet.received import Received, Rejected
 from edgeml.fleet.store import tables as t
@@ -21,14 +19,14 @@ from edgeml.fleet.store.ledger_heads import Judged, event_row, judge
 from edgeml.fleet.store.lost_windows import add_lost
 from edgeml.fleet.store.quarantine import quarantine
 from edgeml.fleet.store.rollup import RollUp, RollUpKey
-from edgeml.fleet.store.statements import count_up, insert_new, storable
+from edgeml.fleet.store.statements import count_up, insert_many, insert_new, storable
 from edgeml.privacy.ledger import Head
 from edgeml.telemetry.messages import HOLES_MAX, NO_HEAD, Ack, Birth, Event, LastWill, Report, Window
 from edgeml.telemetry.topics import Topic
 
 SEQS_PER_ACK_MAX: Final = 4 * HOLES_MAX  # how far a batch moves contiguous_upto at most; the next one goes on
 
-Counts = NDArray[np.int64]
+WINDOW_COLUMNS: Final = tuple(column for column in t.window.c if column is not t.window.c.id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +121,12 @@ def _windows(received: Received) -> tuple[Window, ...]:
 
 
 def _device_ids(connection: sa.Connection, batch: Sequence[Received], now_s: int) -> dict[tuple[str, str], int]:
+    """Rows of the devices, locked in the order of their ids; new ones are made."""
     names = sorted({(r.topic.tenant, r.topic.device) for r in batch})
+    known = _lock_devices(connection, names)
+    missing = [name for name in names if name not in known]
+    if not missing:
+        return known
     rows = [
         {
             "tenant": tenant,
@@ -134,12 +137,17 @@ def _device_ids(connection: sa.Connection, batch: Sequence[Received], now_s: int
             "epsilon_spent_micro": 0,
             "epsilon_budget_micro": 0,
         }
-        for tenant, name in names
+        for tenant, name in missing
     ]
     insert_new(connection, t.device, rows)
+    return known | _lock_devices(connection, missing)
+
+
+def _lock_devices(connection: sa.Connection, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
     query = sa.select(t.device.c.id, t.device.c.tenant, t.device.c.name)
     query = query.where(sa.tuple_(t.device.c.tenant, t.device.c.name).in_(names))
-    return {(row.tenant, row.name): row.id for row in connection.execute(query)}
+    rows = connection.execute(query.order_by(t.device.c.id).with_for_update())
+    return {(row.tenant, row.name): row.id for row in rows}
 
 
 def _update_devices(
@@ -241,10 +249,17 @@ def _tell_of_copies(connection: sa.Connection, judged: Judged, now_s: int) -> li
 
 
 def _lock_epochs(connection: sa.Connection, keys: Sequence[tuple[int, bytes]]) -> dict[tuple[int, bytes], sa.Row[Any]]:
-    rows = [
-        {"device_id": d, "epoch": e, "produced": 0, "spool_from": 1, "stored": 0, "contiguous_upto": 0} for d, e in keys
-    ]
-    insert_new(connection, t.epoch, rows)
+    """Rows of the epochs, locked in the order of their ids; new ones are made. The devices' locks are held already."""
+    known = _known_epochs(connection, keys)
+    missing = [key for key in keys if key not in known]
+    if not missing:
+        return known
+    new = {"produced": 0, "spool_from": 1, "stored": 0, "contiguous_upto": 0}
+    insert_new(connection, t.epoch, [{"device_id": d, "epoch": e} | new for d, e in missing])
+    return known | _known_epochs(connection, missing)
+
+
+def _known_epochs(connection: sa.Connection, keys: Sequence[tuple[int, bytes]]) -> dict[tuple[int, bytes], sa.Row[Any]]:
     query = sa.select(t.epoch).where(sa.tuple_(t.epoch.c.device_id, t.epoch.c.epoch).in_(keys))
     locked = connection.execute(query.order_by(t.epoch.c.id).with_for_update())
     return {(row.device_id, row.epoch): row for row in locked}
@@ -258,61 +273,68 @@ def _insert_windows(
     now_s: int,
     period_s: int,
 ) -> dict[int, list[tuple[int, int]]]:
-    """Insert what is not there yet and roll up exactly that; gives what each epoch row gained: seq and windows merged."""
-    offered: dict[tuple[int, int], tuple[int, Window, Counts]] = {}
-    repeated = 0
-    for (device_id, epoch), items in reports.items():
-        epoch_id = epochs[device_id, epoch].id
-        for received, report in items:
-            for window, counts in zip(report.windows, received.counts, strict=True):
-                repeated += (epoch_id, window.seq) in offered
-                offered.setdefault((epoch_id, window.seq), (device_id, window, counts))
-    known = slots_of_schemas(connection, {window.schema_id for _, window, _ in offered.values()})
-    rows = [
-        _window_row(epoch_id, device_id, window, now_s)
-        | {"state": t.ROLLED_UP if window.schema_id in known else t.WAITING}
-        for (epoch_id, _), (device_id, window, _) in offered.items()
-    ]
-    inserted = insert_new(connection, t.window, rows, t.window.c.epoch_id, t.window.c.seq)
+    """Insert what is not there yet and roll up exactly that; gives what each epoch row gained: seq and windows merged.
+
+    The epochs are locked, so nobody else stores windows of theirs: what is there can be asked before it is inserted.
+    """
+    known = slots_of_schemas(
+        connection, {w.schema_id for items in reports.values() for _, report in items for w in report.windows}
+    )
+    there = _stored_above(connection, reports, epochs)
+    rows: list[tuple[Any, ...]] = []
     rollup = RollUp()
     gained: dict[int, list[tuple[int, int]]] = {}
-    for row in inserted:
-        device_id, window, counts = offered[row.epoch_id, row.seq]
-        gained.setdefault(row.epoch_id, []).append((row.seq, window.merged))
-        if window.schema_id in known:
-            rollup.add(_rollup_key(device_id, window, period_s), counts, merged=window.merged)
+    repeated = 0
+    for (device_id, epoch), items in reports.items():
+        row = epochs[device_id, epoch]
+        upto, seen = row.contiguous_upto, there.get(row.id, set())
+        gain = gained.setdefault(row.id, [])
+        for received, report in items:
+            for window, counts in zip(report.windows, received.counts, strict=True):
+                seq = window.seq
+                if seq <= upto or seq in seen:
+                    repeated += 1
+                    continue
+                seen.add(seq)
+                gain.append((seq, window.merged))
+                scale = window.noise_scale.as_integer_ratio()
+                is_known = window.schema_id in known
+                state = t.ROLLED_UP if is_known else t.WAITING
+                rows.append(_window_row(row.id, device_id, window, scale, (now_s, state)))
+                if is_known:
+                    start_s = window.start - window.start % period_s
+                    key = RollUpKey(device_id, start_s, window.model_id, window.schema_id, *scale)
+                    rollup.add(key, counts, merged=window.merged)
+    insert_many(connection, WINDOW_COLUMNS, rows)
     rollup.write(connection)
-    count_up(connection, t.counter, "windows_repeated", repeated + len(offered) - len(inserted))
+    count_up(connection, t.counter, "windows_repeated", repeated)
     return gained
 
 
-def _rollup_key(device_id: int, window: Window, period_s: int) -> RollUpKey:
-    return RollUpKey(
-        device_id=device_id,
-        period_start_s=window.start - window.start % period_s,
-        model_id=window.model_id,
-        schema_id=window.schema_id,
-        noise_numerator=window.noise_scale.numerator,
-        noise_denominator=window.noise_scale.denominator,
+def _stored_above(
+    connection: sa.Connection,
+    reports: Mapping[tuple[int, bytes], Sequence[tuple[Received, Report]]],
+    epochs: Mapping[tuple[int, bytes], sa.Row[Any]],
+) -> dict[int, set[int]]:
+    """Seqs of the batch that are stored above a gap, by epoch row. All seqs up to contiguous_upto are stored or lost."""
+    found: dict[int, set[int]] = {}
+    for key, items in reports.items():
+        row = epochs[key]
+        if row.stored + row.lost > row.contiguous_upto:
+            offered = sorted({w.seq for _, report in items for w in report.windows if w.seq > row.contiguous_upto})
+            query = sa.select(t.window.c.seq).where(t.window.c.epoch_id == row.id, t.window.c.seq.in_(offered))
+            found[row.id] = set(connection.execute(query).scalars())
+    return found
+
+
+def _window_row(
+    epoch_id: int, device_id: int, window: Window, scale: tuple[int, int], here: tuple[int, int]
+) -> tuple[Any, ...]:
+    """Values of WINDOW_COLUMNS; `here`: when it came in, and its state."""
+    return (
+        *(epoch_id, window.seq, device_id, window.model_id, window.schema_id, window.start, window.end),
+        *(window.packed_counts, *scale, window.merged, window.epsilon_micro, *here),
     )
-
-
-def _window_row(epoch_id: int, device_id: int, window: Window, now_s: int) -> dict[str, Any]:
-    return {
-        "epoch_id": epoch_id,
-        "seq": window.seq,
-        "device_id": device_id,
-        "model_id": window.model_id,
-        "schema_id": window.schema_id,
-        "start_s": window.start,
-        "end_s": window.end,
-        "packed_counts": window.packed_counts,
-        "noise_numerator": window.noise_scale.numerator,
-        "noise_denominator": window.noise_scale.denominator,
-        "merged": window.merged,
-        "epsilon_micro": window.epsilon_micro,
-        "received_s": now_s,
-    }
 
 
 def _contiguous(

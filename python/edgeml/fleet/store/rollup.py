@@ -48,7 +48,9 @@ class RollUp:
 
     def add(self, key: RollUpKey, counts: NDArray[np.int64], *, merged: int) -> None:
         """Add one window: `counts`, as long as its schema says, of `merged` releases."""
-        entry = self._sums.setdefault(key, _Sum(np.zeros_like(counts)))
+        entry = self._sums.get(key)
+        if entry is None:
+            entry = self._sums[key] = _Sum(np.zeros(len(counts), dtype=np.int64))
         entry.counts += counts
         entry.windows += 1
         entry.releases += merged

@@ -32,6 +32,7 @@ def state(drift: Sequence[Drift], stored: int = 5, waiting: int = 3, unaccounted
         produced=stored + waiting + unaccounted,
         stored=stored,
         waiting=waiting,
+        lost=0,
         unaccounted=unaccounted,
     )
     device = Device(

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,19 +22,19 @@ from edgeml.fleet.store.rollup import counts_of, roll_up_waiting
 from edgeml.telemetry.messages import Birth, Event, LastWill
 from support.reports import HEAD, MODEL_ID, NOON_S, normal_counts, normal_schema, received, report, window
 from support.snapshot import snapshot
+from support.stores import NewStore
 
 SCHEMA = normal_schema(features=2, bins=4)
 EPOCHS = (b"epoch--1", b"epoch--2")
-Open = Callable[[], sa.Engine]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> sa.Engine:
-    return open_with_schema(tmp_path / "fleet.db")
+def store(new_store: NewStore) -> sa.Engine:
+    return open_with_schema(new_store())
 
 
-def open_with_schema(path: Path) -> sa.Engine:
-    engine = open_store(f"sqlite:///{path}")
+def open_with_schema(url: str) -> sa.Engine:
+    engine = open_store(url)
     push_schema(engine)
     return engine
 
@@ -70,8 +68,8 @@ MESSAGES = fleet_messages()
 
 @pytest.fixture(scope="module")
 def oracle(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[object, ...]]]:
-    """What one collector makes of all messages, one at a time, in order."""
-    engine = open_with_schema(tmp_path_factory.mktemp("oracle") / "fleet.db")
+    """What one collector with an SQLite store makes of all messages, one at a time, in order."""
+    engine = open_with_schema(f"sqlite:///{tmp_path_factory.mktemp('oracle') / 'fleet.db'}")
     for message in MESSAGES:
         feed(engine, message)
     return snapshot(engine)
@@ -80,25 +78,26 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[obj
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_order_repetition_and_batches_change_nothing(
-    data: st.DataObject, oracle: dict[str, list[tuple[object, ...]]], tmp_path_factory: pytest.TempPathFactory
+    data: st.DataObject, oracle: dict[str, list[tuple[object, ...]]], new_store: NewStore
 ) -> None:
     again = data.draw(st.lists(st.integers(0, len(MESSAGES) - 1), max_size=20))
     order = data.draw(st.permutations([*range(len(MESSAGES)), *again]))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(order)), max_size=5)))
-    engine = open_with_schema(tmp_path_factory.mktemp("shuffled") / "fleet.db")
+    engine = open_with_schema(new_store())
     for begin, end in zip([0, *cuts], [*cuts, len(order)], strict=True):
         feed(engine, *(MESSAGES[index] for index in order[begin:end]))
     assert snapshot(engine) == oracle
     engine.dispose()
 
 
-def test_two_collectors_at_once_on_one_file(tmp_path: Path, oracle: dict[str, list[tuple[object, ...]]]) -> None:
-    open_with_schema(tmp_path / "fleet.db").dispose()
+def test_two_collectors_at_once_on_one_store(new_store: NewStore, oracle: dict[str, list[tuple[object, ...]]]) -> None:
+    url = new_store()
+    open_with_schema(url).dispose()
     failures: list[BaseException] = []
 
     def collect(seed: int) -> None:
         try:
-            engine = open_store(f"sqlite:///{tmp_path / 'fleet.db'}")
+            engine = open_store(url)
             order = list(MESSAGES)
             random.Random(seed).shuffle(order)
             for message in order:
@@ -113,7 +112,7 @@ def test_two_collectors_at_once_on_one_file(tmp_path: Path, oracle: dict[str, li
     for thread in threads:
         thread.join()
     assert failures == []
-    assert snapshot(open_store(f"sqlite:///{tmp_path / 'fleet.db'}")) == oracle
+    assert snapshot(open_store(url)) == oracle
 
 
 def test_a_batch_is_all_or_nothing(store: sa.Engine) -> None:
@@ -162,9 +161,9 @@ def test_roll_up_is_the_sum_of_the_windows(store: sa.Engine) -> None:
         assert (counts_of(row.counts) == sum(vectors[12 * index : 12 * index + 12])).all()
 
 
-def test_windows_of_an_unknown_schema_are_rolled_up_once_it_is_known(tmp_path: Path) -> None:
-    known = open_with_schema(tmp_path / "known.db")
-    later = open_store(f"sqlite:///{tmp_path / 'later.db'}")
+def test_windows_of_an_unknown_schema_are_rolled_up_once_it_is_known(new_store: NewStore) -> None:
+    known = open_with_schema(new_store())
+    later = open_store(new_store())
     for engine in (known, later):
         feed(engine, *MESSAGES)
     assert snapshot(later)["rollups"] == []
@@ -177,16 +176,16 @@ def test_windows_of_an_unknown_schema_are_rolled_up_once_it_is_known(tmp_path: P
     assert snapshot(later) == snapshot(known)
 
 
-def test_wrong_length_is_quarantined_or_refused(tmp_path: Path) -> None:
+def test_wrong_length_is_quarantined_or_refused(new_store: NewStore) -> None:
     short = received("a", report(EPOCHS[0], [window(1, np.zeros(3, dtype=np.int64), SCHEMA.id)]))
-    known = open_with_schema(tmp_path / "known.db")
+    known = open_with_schema(new_store())
     assert feed(known, short) == []
     with reading(known) as connection:
         assert connection.execute(sa.select(t.window)).all() == []
         (row,) = connection.execute(sa.select(t.quarantine)).all()
         assert row.reason == f"window 1 has 3 slots, its schema has {SCHEMA.slot_count}"
         assert row.payload == short.payload
-    later = open_store(f"sqlite:///{tmp_path / 'later.db'}")
+    later = open_store(new_store())
     assert len(feed(later, short)) == 1
     push_schema(later)
     with writing(later) as connection:
