@@ -18,6 +18,7 @@ from typing import get_args
 
 from edgeml import _core
 from edgeml.artifact import Artifact
+from edgeml.artifact.block_sparse import BLOCK_ROWS
 from edgeml.convert.converter import convert
 from edgeml.convert.options import ConvertOptions, Io, RangeMethod
 
@@ -47,6 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-bias-correction", action="store_true", help="leave biases as the float model has them")
     parser.add_argument("--int8-only", action="store_true", help="refuse a model in which a node would stay in float")
     parser.add_argument(
+        "--sparsity",
+        type=float,
+        metavar="SHARE",
+        help="prune: share of weights to make zero, 0.5 for example (default: none); see docs/howto/prune.md",
+    )
+    parser.add_argument(
+        "--block-rows",
+        type=int,
+        choices=BLOCK_ROWS,
+        default=defaults.block_rows,
+        help="for --sparsity: output channels of a block of zeros, 4 input channels wide (default: %(default)s)",
+    )
+    parser.add_argument(
         "--io", choices=get_args(Io), default=defaults.io, help="type of inputs and outputs (default: %(default)s)"
     )
     parser.add_argument(
@@ -72,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
         percentile=args.percentile,
         bias_correction=not args.no_bias_correction,
         int8_only=args.int8_only,
+        sparsity=args.sparsity,
+        block_rows=args.block_rows,
         io=args.io,
         target_isa=args.target_isa,
     )

@@ -22,6 +22,7 @@ from edgeml.convert.ops import check_supported, keep_unsupported_float
 from edgeml.convert.ops.float32 import float_nodes
 from edgeml.convert.options import ConvertOptions, Io
 from edgeml.convert.passes import run_passes
+from edgeml.convert.prune.pruner import prune
 from edgeml.convert.quantization import quantize
 from edgeml.convert.report.html import write_report
 from edgeml.convert.telemetry import build_schema
@@ -60,6 +61,9 @@ def convert(
         check_supported(graph)
     graph = keep_unsupported_float(graph)
     data = CalibrationData(calibration, graph)
+    pruned = None if options.sparsity is None else prune(graph, data, options.sparsity, options.block_rows)
+    if pruned is not None:
+        graph = pruned.graph
     statistics = calibrate(graph, data)
     encoded = choose_storage(encode(quantize(graph, statistics, options)), options.target_isa)
     metadata = _metadata(imported, data, options) | {"float_nodes": float_nodes(graph), "macs": count_macs(encoded)}
@@ -97,5 +101,5 @@ def _metadata(imported: ImportedModel, data: CalibrationData, options: ConvertOp
         "source_sha256": imported.source_sha256,
         "calibration_sha256": data.sha256,
         "calibration_samples": data.samples,
-        "options": dataclasses.asdict(options),
+        "options": options.as_metadata(),
     }
