@@ -29,9 +29,7 @@ def batch_size(graph: Graph, samples: int) -> int:
     return graph.batch or max(1, min(samples, BATCH_BYTES_MAX // max(1, per_sample)))
 
 
-def run_tensors(
-    graph: Graph, names: Sequence[str], feed: Mapping[str, Array], size: int
-) -> Iterator[dict[str, Array]]:
+def run_tensors(graph: Graph, names: Sequence[str], feed: Mapping[str, Array], size: int) -> Iterator[dict[str, Array]]:
     """The named activations, `size` samples at a time; only what they depend on is computed."""
     made = [name for name in dict.fromkeys(names) if name not in graph.inputs]
     needed = eliminate_dead(dataclasses.replace(graph, outputs=tuple(made)))
@@ -74,6 +72,14 @@ def input_moments(graph: Graph, layers: Sequence[Layer], feed: Mapping[str, Arra
     return found
 
 
+class Aim(NamedTuple):
+    """What a layer should give: the tensor `raw` of the dense graph; where it is only added to `shortcut`, their sum counts."""
+
+    layer: Layer
+    raw: str
+    shortcut: str | None
+
+
 class Fit(NamedTuple):
     """Inputs float32 [n, columns] of a layer in the pruned graph, and the outputs wanted before its activation, [n, rows]."""
 
@@ -81,26 +87,21 @@ class Fit(NamedTuple):
     wanted: Array
 
 
-def gather_fit(
-    dense: Graph, raw: str, pruned: Graph, layer: Layer, shortcut: str | None, feed: Mapping[str, Array]
-) -> Fit:
-    """What a layer should do in the pruned graph, so that it makes up for what went wrong before it.
-
-    Wanted is the dense layer's output `raw` before its activation; where the output is only added to `shortcut`, also what
-    the pruned graph lacks there.
-    """
+def gather_fit(dense: Graph, pruned: Graph, aim: Aim, feed: Mapping[str, Array]) -> Fit:
+    """What a layer sees in the pruned graph and what it should make of it, which makes up for what went wrong before it."""
+    layer, source = aim.layer, aim.layer.node.inputs[0]
     samples = len(next(iter(feed.values())))
     size = batch_size(dense, samples)
     first, seen, targets = 0, [], []
-    others = [shortcut] if shortcut is not None else []
-    ideal = run_tensors(dense, [raw, *others], feed, size)
-    actual = run_tensors(pruned, [layer.node.inputs[0], *others], feed, size)
+    others = [aim.shortcut] if aim.shortcut is not None else []
+    ideal = run_tensors(dense, [aim.raw, *others], feed, size)
+    actual = run_tensors(pruned, [source, *others], feed, size)
     for wanted, now in zip(ideal, actual, strict=True):
-        target = wanted[raw]
-        if shortcut is not None:
-            target = target + (wanted[shortcut] - now[shortcut])
+        target = wanted[aim.raw]
+        if aim.shortcut is not None:
+            target = target + (wanted[aim.shortcut] - now[aim.shortcut])
         sample, position = Patches(layer, samples).pairs(first, len(target))
-        seen.append(layer.inputs_at(now[layer.node.inputs[0]], sample, position))
+        seen.append(layer.inputs_at(now[source], sample, position))
         targets.append(layer.outputs_at(target, sample, position))
         first += len(target)
     return Fit(np.concatenate(seen), np.concatenate(targets))

@@ -102,12 +102,13 @@ class Layer:
         top, left, bottom, right = window.pads
         padded = np.pad(x, ((0, 0), (0, self.padded_channels - self.channels), (top, bottom), (left, right)))
         extents = [(k - 1) * d + 1 for k, d in zip(window.kernel, window.dilations, strict=True)]
-        views = np.lib.stride_tricks.sliding_window_view(padded, extents, axis=(2, 3))  # type: ignore[call-overload]
+        views = np.lib.stride_tricks.sliding_window_view(padded, extents, axis=(2, 3))
         strides, dilations = window.strides, window.dilations
         views = views[:, :, :: strides[0], :: strides[1], :: dilations[0], :: dilations[1]]
         width = views.shape[3]
         found = views[sample, :, position // width, position % width]  # [n, channels, kh, kw]
-        return found.transpose(0, 2, 3, 1).reshape(len(sample), self.columns)
+        patches: Array = found.transpose(0, 2, 3, 1).reshape(len(sample), self.columns)
+        return patches
 
     def outputs_at(self, y: Array, sample: Array, position: Array) -> Array:
         """float32 [n, rows]: the layer's output at the same pairs."""

@@ -34,7 +34,8 @@ class Moments:
     @property
     def mean(self) -> Array:
         """[columns]."""
-        return self._x / self._count
+        mean: Array = self._x / self._count
+        return mean
 
     @property
     def damping(self) -> float:
@@ -45,6 +46,6 @@ class Moments:
     @property
     def gram(self) -> Array:
         """G [columns, columns] with the damping on its diagonal: positive definite."""
-        gram = self._xx / self._count - np.outer(self.mean, self.mean)
+        gram: Array = self._xx / self._count - np.outer(self.mean, self.mean)
         gram[np.diag_indices_from(gram)] = np.maximum(np.diagonal(gram), 0.0) + self.damping
         return gram

@@ -36,7 +36,7 @@ def removal_trace(rows: Array, gram: Array, block_rows: int) -> Trace:
 
 
 def _trace(groups: Array, inverse: Array) -> Trace:
-    """groups [g, r, K]. All groups lose the same number of blocks in a step, so arrays stay rectangular and shrink."""
+    """Groups [g, r, K]. All groups lose the same number of blocks in a step, so arrays stay rectangular and shrink."""
     count, _, columns = groups.shape
     w = groups.copy()
     h = np.broadcast_to(inverse, (count, columns, columns)).copy()

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edgeml.convert.calibration import CalibrationData
 from edgeml.convert.progress import progress
-from edgeml.convert.prune.activations import gather_fit, input_moments
+from edgeml.convert.prune.activations import Aim, gather_fit, input_moments
 from edgeml.convert.prune.allocation import Choices, allocate
 from edgeml.convert.prune.layers import Layer, open_clamps, prunable_layers, with_layers
 from edgeml.convert.prune.moments import Moments
@@ -81,7 +81,7 @@ class Candidate:
     removals: Array  # the choices: how many blocks may go
 
     def mask(self, removed: int, block_rows: int) -> Array:
-        """bool [rows, columns] of what is kept."""
+        """Bool [rows, columns] of what is kept."""
         return kept_weights(self.trace, removed, block_rows)[: self.layer.rows]
 
     def kept(self, block_rows: int) -> Array:
@@ -197,9 +197,9 @@ def _refit_in_order(
             mask = masks[one.layer.name] = one.mask(count, block_rows)
             if not mask.all():
                 shortcut = _shortcut(graph, one.layer.node)
-                fit = gather_fit(opened, raw[one.layer.name], pruned, one.layer, shortcut, feed)
+                fit = gather_fit(opened, pruned, Aim(one.layer, raw[one.layer.name], shortcut), feed)
                 clamp = one.layer.node.clamp if shortcut is None else None
-                rows, bias = refit_to_outputs(fit, mask, one.rows, one.bias, clamp)
+                rows, bias = refit_to_outputs(fit, mask, one.rows, clamp)
                 pruned = with_layers(pruned, {one.layer.name: (one.layer, rows, bias)})
             advance(1)
     return pruned, masks

@@ -22,9 +22,7 @@ Array = npt.NDArray[Any]
 ROUNDS: Final = 6
 
 
-def refit_to_outputs(
-    fit: Fit, mask: Array, rows: Array, bias: Array, clamp: Clamp | None
-) -> tuple[Array, Array]:
+def refit_to_outputs(fit: Fit, mask: Array, rows: Array, clamp: Clamp | None) -> tuple[Array, Array]:
     """Weights [O, K] that are zero outside mask [O, K], and bias [O]. The damping draws towards the given rows [O, K]."""
     moments = Moments(fit.x.shape[1])
     moments.add(fit.x)

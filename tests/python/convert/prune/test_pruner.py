@@ -77,7 +77,9 @@ def weights_of(artifact: Artifact) -> dict[str, np.ndarray]:
 
 def zero_blocks(weights: np.ndarray, block_rows: int) -> float:
     """Share of block_rows x 4 blocks that are zero, counted in weights."""
-    padded = np.pad(weights, [(0, -len(weights) % block_rows)] + [(0, 0)] * (weights.ndim - 2) + [(0, -weights.shape[-1] % 4)])
+    padded = np.pad(
+        weights, [(0, -len(weights) % block_rows)] + [(0, 0)] * (weights.ndim - 2) + [(0, -weights.shape[-1] % 4)]
+    )
     blocks = padded.reshape(len(padded) // block_rows, block_rows, -1, 4)
     present = np.ones(weights.shape, bool)
     kept = np.pad(present, [(0, p - w) for p, w in zip(padded.shape, weights.shape, strict=True)]).reshape(blocks.shape)
@@ -115,7 +117,9 @@ def test_is_nearer_to_the_float_model_than_blocks_without_correction() -> None:
     naive = network()
     for tensor in naive.graph.initializer:
         if tensor.name in ("w1", "w2", "w3", "w4"):
-            tensor.CopyFrom(onnx.numpy_helper.from_array(_smallest_blocks_zero(onnx.numpy_helper.to_array(tensor)), tensor.name))
+            tensor.CopyFrom(
+                onnx.numpy_helper.from_array(_smallest_blocks_zero(onnx.numpy_helper.to_array(tensor)), tensor.name)
+            )
     without = FloatModel(naive.SerializeToString()).run({"x": x})["y"]
     assert ((expected - actual) ** 2).sum() < 0.4 * ((expected - without) ** 2).sum()
 
@@ -146,7 +150,9 @@ def test_zeros_of_a_sparse_model_survive() -> None:
         assert not weights[2:6, :, :, 4:12].any()
 
 
-@pytest.mark.parametrize(("field", "value"), [("sparsity", 0.0), ("sparsity", 1.0), ("sparsity", float("nan")), ("block_rows", 3)])
+@pytest.mark.parametrize(
+    ("field", "value"), [("sparsity", 0.0), ("sparsity", 1.0), ("sparsity", float("nan")), ("block_rows", 3)]
+)
 def test_a_bad_option_is_one_sentence(field: str, value: float) -> None:
     with pytest.raises(UsageError, match=field.replace("_", " ")):
         ConvertOptions(**{field: value})
