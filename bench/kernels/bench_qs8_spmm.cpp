@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/aligned_buffer.h"
 #include "families.h"
 #include "kernels/pack_weights.h"
 #include "kernels/qs8_spmm/qs8_spmm_pack.h"
@@ -30,12 +31,12 @@ constexpr int kRounds = 31;
 constexpr std::int32_t kPlaneStep = kPixels * 4;
 
 struct Buffers {
-  std::vector<act_t> in, out;
+  AlignedBuffer in, out;  // as activations are: planes begin at cache lines
   std::vector<std::int32_t> bias = std::vector<std::int32_t>(kChannels);
   std::vector<float> multiplier = std::vector<float>(kChannels, 0.001F);
   explicit Buffers(std::int32_t depth)
-      : in(static_cast<std::size_t>(depth / 4) * kPlaneStep, 77),
-        out(static_cast<std::size_t>(kChannels / 4) * kPlaneStep) {}
+      : in(AlignedBuffer::allocate(depth / 4 * std::int64_t{kPlaneStep})),
+        out(AlignedBuffer::allocate(kChannels / 4 * std::int64_t{kPlaneStep})) {}
 };
 
 std::function<void()> dense_run(const KernelRow<QS8GemmFn>& row, std::int32_t depth) {
@@ -53,7 +54,7 @@ std::function<void()> dense_run(const KernelRow<QS8GemmFn>& row, std::int32_t de
   p->packed.resize(static_cast<std::size_t>(qs8_gemm_packed_bytes(kChannels, k_groups, row.nr, row.kr)));
   qs8_gemm_pack(weights.data(), kChannels, 1, depth, row.nr, row.kr, p->packed.data());
   p->workspace.resize(static_cast<std::size_t>(qs8_gemm_workspace_bytes(row.mr, row.nr, row.kr, k_groups) / 8 + 1));
-  p->args.in = p->in.data();
+  p->args.in = p->in.as<act_t>();
   p->args.group_offset = p->group_offset.data();
   p->args.k_groups = k_groups;
   p->args.out_w = kPixels;
@@ -63,7 +64,7 @@ std::function<void()> dense_run(const KernelRow<QS8GemmFn>& row, std::int32_t de
   p->args.bias = p->bias.data();
   p->args.multiplier = p->multiplier.data();
   p->args.channels = kChannels;
-  p->args.out = p->out.data();
+  p->args.out = p->out.as<act_t>();
   p->args.out_plane_step = kPlaneStep;
   p->args.out_pixel_step = 4;
   p->args.range = {-128.0F, 127.0F, kActOffset};
@@ -95,14 +96,14 @@ std::function<void()> sparse_run(const KernelRow<QS8SpmmFn>& row, std::int32_t d
     }
     p->row_begin.push_back(static_cast<std::int32_t>(p->offset.size()));
   }
-  p->args.in = p->in.data();
+  p->args.in = p->in.as<act_t>();
   p->args.row_begin = p->row_begin.data();
   p->args.offset = p->offset.data();
   p->args.weights = p->packed.data();
   p->args.bias = p->bias.data();
   p->args.multiplier = p->multiplier.data();
   p->args.block_rows = block_rows;
-  p->args.out = p->out.data();
+  p->args.out = p->out.as<act_t>();
   p->args.out_plane_step = kPlaneStep;
   p->args.range = {-128.0F, 127.0F, kActOffset};
   p->args.pixel_end = kPixels;

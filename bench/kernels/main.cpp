@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// bench_kernels [gemm|spmm|dwconv|bytewise]: median work per core cycle of every row of kernels.def that this machine runs,
-// and its share of a peak measured in the same run. Rows take turns on each shape. Pinned, one thread, data warm.
+// bench_kernels [gemm|spmm|dwconv|bytewise]: median work per core cycle of every row of kernels.def that this machine
+// runs, and its share of a peak measured in the same run. Rows take turns on each shape. Pinned, one thread, data warm.
 #include <cstdio>
 #include <string_view>
 

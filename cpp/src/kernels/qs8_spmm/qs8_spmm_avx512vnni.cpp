@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// qs8_spmm_avx512vnni: r output channels x up to 6 or 8 vectors of 16 pixels, pixels in lanes. Contract: qs8_spmm.h.
+// qs8_spmm_avx512vnni: r output channels x up to 6 vectors of 16 pixels, pixels in lanes. Contract: qs8_spmm.h.
 //
-//   x     16 words of a plane                   zmm  1 .. 8    u8: the unsigned operand of vpdpbusd, used for r
+//   x     16 words of a plane                   zmm  4 .. 6    u8: the unsigned operand of vpdpbusd, used for r
 //   channels w     one word of the block, broadcast      zmm  r acc   r channels x up to 6 (r = 4) or 8     zmm  .. 24
 //   16 pixels of one channel each, starts at the bias
 //
@@ -32,7 +32,8 @@ using Indices = std::integer_sequence<int, kI...>;
 template <int kN>
 using MakeIndices = std::make_integer_sequence<int, kN>;
 
-constexpr int most_vectors(int block_rows) { return block_rows == 4 ? 6 : 8; }
+// One channel needs a load for every dot product, so its words should come from the first-level cache.
+constexpr int most_vectors(int block_rows) { return block_rows == 1 ? 4 : 6; }
 
 EDGEML_INLINE __m512i broadcast_word(const std::int8_t* word) {
   std::int32_t value;
@@ -40,36 +41,38 @@ EDGEML_INLINE __m512i broadcast_word(const std::int8_t* word) {
   return _mm512_set1_epi32(value);
 }
 
-template <int kVectors, int... kV>
-EDGEML_INLINE void multiply_word(__m512i* acc, const __m512i (&x)[kVectors], const std::int8_t* word, Indices<kV...>) {
+// One channel of a block. Accumulators are named by constants only: through a pointer GCC keeps them in memory.
+template <int kFirst, int kVectors, int kCount, int... kV>
+EDGEML_INLINE void multiply_word(__m512i (&acc)[kCount], const __m512i (&x)[kVectors], const std::int8_t* word,
+                                 Indices<kV...>) {
   const __m512i w = broadcast_word(word);
-  ((acc[kV] = _mm512_dpbusd_epi32(acc[kV], x[kV], w)), ...);
+  ((acc[kFirst + kV] = _mm512_dpbusd_epi32(acc[kFirst + kV], x[kV], w)), ...);
 }
 
-// The sums of one row of blocks: acc[row of the block][vector].
+// GCC otherwise gives a sum one register in the loop and another one after it, and copies in every round.
+EDGEML_INLINE void keep_in_register(__m512i& value) { asm("" : "+v"(value)); }
+
+// One row of blocks: sums, rounded but without zero point, [row of the block][vector].
 template <int kRows, int kVectors, int... kV, int... kRow, int... kI>
-EDGEML_INLINE void sum_row(const QS8SpmmArgs& args, const act_t* in, std::int32_t row, __m512i (&acc)[kRows * kVectors],
-                           Indices<kV...> vectors, Indices<kRow...>, Indices<kI...>) {
-  ((acc[kI] = _mm512_set1_epi32(args.bias[row * kRows + kI / kVectors])), ...);
+EDGEML_INLINE void compute_row(const QS8SpmmArgs& args, const act_t* in, std::int32_t row, bool fast,
+                               __m512i (&rounded)[kRows * kVectors], Indices<kV...> vectors, Indices<kRow...>,
+                               Indices<kI...>) {
   const std::int32_t* offset = args.offset + args.row_begin[row];
   const std::int32_t* const end = args.offset + args.row_begin[row + 1];
   const std::int8_t* w = args.weights + std::int64_t{args.row_begin[row]} * kRows * 4;
+  const std::int32_t* bias = args.bias + row * kRows;
+  __m512i acc[kRows * kVectors] = {_mm512_set1_epi32(bias[kI / kVectors])...};
   for (; offset != end; ++offset, w += kRows * 4) {
     const act_t* words = in + *offset;
     const __m512i x[kVectors] = {_mm512_loadu_si512(words + kV * kVectorBytes)...};
-    (multiply_word<kVectors>(acc + kRow * kVectors, x, w + kRow * 4, vectors), ...);
+    (multiply_word<kRow * kVectors>(acc, x, w + kRow * 4, vectors), ...);
   }
-}
-
-// Rounded results of one row of blocks, acc -> the same registers.
-template <int kRows, int kVectors, int... kI>
-EDGEML_INLINE void round_row(const QS8SpmmArgs& args, std::int32_t row, bool fast, __m512i (&acc)[kRows * kVectors],
-                             Indices<kI...>) {
+  (keep_in_register(acc[kI]), ...);
   const float* m = args.multiplier + row * kRows;
   if (fast) [[likely]] {
-    ((acc[kI] = round_512(acc[kI], _mm512_set1_ps(m[kI / kVectors]))), ...);
+    ((rounded[kI] = round_512(acc[kI], _mm512_set1_ps(m[kI / kVectors]))), ...);
   } else {
-    ((acc[kI] = round_clamped_512(acc[kI], _mm512_set1_ps(m[kI / kVectors]), args.range)), ...);
+    ((rounded[kI] = round_clamped_512(acc[kI], _mm512_set1_ps(m[kI / kVectors]), args.range)), ...);
   }
 }
 
@@ -105,16 +108,14 @@ template <int kRows, int kVectors, int... kV>
 EDGEML_INLINE void pair_of(const QS8SpmmArgs& args, const act_t* in, std::int32_t row, bool fast,
                            __m512i (&pair)[kVectors], Indices<kV...> vectors) {
   constexpr MakeIndices<kRows * kVectors> kAll;
-  __m512i acc[kRows * kVectors];
-  sum_row<kRows, kVectors>(args, in, row, acc, vectors, MakeIndices<kRows>{}, kAll);
-  round_row<kRows, kVectors>(args, row, fast, acc, kAll);
+  __m512i first[kRows * kVectors];
+  compute_row<kRows, kVectors>(args, in, row, fast, first, vectors, MakeIndices<kRows>{}, kAll);
   if constexpr (kRows == 2) {
-    ((pair[kV] = _mm512_packs_epi32(acc[kV], acc[kVectors + kV])), ...);
+    ((pair[kV] = _mm512_packs_epi32(first[kV], first[kVectors + kV])), ...);
   } else {
     __m512i next[kVectors];
-    sum_row<1, kVectors>(args, in, row + 1, next, vectors, MakeIndices<1>{}, kAll);
-    round_row<1, kVectors>(args, row + 1, fast, next, kAll);
-    ((pair[kV] = _mm512_packs_epi32(acc[kV], next[kV])), ...);
+    compute_row<1, kVectors>(args, in, row + 1, fast, next, vectors, MakeIndices<1>{}, kAll);
+    ((pair[kV] = _mm512_packs_epi32(first[kV], next[kV])), ...);
   }
 }
 
@@ -129,11 +130,10 @@ EDGEML_INLINE void compute_plane(const QS8SpmmArgs& args, const Store& store, st
   __m512i r23[kVectors];
   if constexpr (kRows == 4) {
     constexpr MakeIndices<4 * kVectors> kAll;
-    __m512i acc[4 * kVectors];
-    sum_row<4, kVectors>(args, in, plane, acc, vectors, MakeIndices<4>{}, kAll);
-    round_row<4, kVectors>(args, plane, fast, acc, kAll);
-    ((r01[kV] = _mm512_packs_epi32(acc[kV], acc[kVectors + kV])), ...);
-    ((r23[kV] = _mm512_packs_epi32(acc[2 * kVectors + kV], acc[3 * kVectors + kV])), ...);
+    __m512i rounded[4 * kVectors];
+    compute_row<4, kVectors>(args, in, plane, fast, rounded, vectors, MakeIndices<4>{}, kAll);
+    ((r01[kV] = _mm512_packs_epi32(rounded[kV], rounded[kVectors + kV])), ...);
+    ((r23[kV] = _mm512_packs_epi32(rounded[2 * kVectors + kV], rounded[3 * kVectors + kV])), ...);
   } else {
     constexpr int kPairRows = 2 / kRows;
     pair_of<kRows, kVectors>(args, in, plane * 2 * kPairRows, fast, r01, vectors);
