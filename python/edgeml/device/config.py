@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from edgeml.errors import UsageError
 from edgeml.privacy import PrivacyBudget
+from edgeml.telemetry.broker_address import TlsFiles
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,10 +32,11 @@ _TYPES: Final[dict[str, dict[str, type]]] = {
         "threads": int,
         "isa": str,
     },
+    "tls": {"ca": str, "certificate": str, "key": str},
     "budget": {"epsilon": str, "per_release": str},
     "input": {"npz": str, "source": str, "period_s": float},
 }
-_NEEDED: Final = {"": {"model", "state", "device"}, "budget": set[str](), "input": set[str]()}
+_NEEDED: Final = {"": {"model", "state", "device"}, "tls": set[str](), "budget": set[str](), "input": set[str]()}
 _TYPE_NAMES: Final = {str: "text", int: "a whole number", float: "a number"}
 
 
@@ -67,6 +69,7 @@ class DeviceConfig:
     tenant: str
     broker: str
     key: Path | None
+    tls: TlsFiles | None
     window_s: float
     threads: int | None
     isa: str | None
@@ -95,7 +98,7 @@ def load_config(path: Path) -> DeviceConfig:
 def _config_of(document: dict[str, Any], folder: Path) -> DeviceConfig:
     top = {key: value for key, value in document.items() if key not in _TYPES}
     top = _checked("", top)
-    tables = {table: _checked(table, document.get(table, {})) for table in ("budget", "input")}
+    tables = {table: _checked(table, document.get(table, {})) for table in ("tls", "budget", "input")}
     where = tables["input"]
     return DeviceConfig(
         model=folder / top["model"],
@@ -104,6 +107,7 @@ def _config_of(document: dict[str, Any], folder: Path) -> DeviceConfig:
         tenant=top.get("tenant", "default"),
         broker=top.get("broker", "mqtt://127.0.0.1:1883"),
         key=folder / top["key"] if "key" in top else None,
+        tls=TlsFiles(**{name: folder / file for name, file in tables["tls"].items()}) if tables["tls"] else None,
         window_s=top.get("window_s", 300.0),
         threads=top.get("threads"),
         isa=top.get("isa"),

@@ -92,6 +92,7 @@ def run_device(config: DeviceConfig, folder: Path) -> MonitorStatus:
             tenant=config.tenant,
             broker=config.broker,
             key=config.key,
+            tls=config.tls,
             budget=config.budget,
             window_s=config.window_s,
         ) as monitor:

@@ -28,7 +28,7 @@ from edgeml.observe import Observer, TelemetrySchema
 from edgeml.privacy import PrivacyBudget, release
 from edgeml.privacy.budget import MICRO
 from edgeml.privacy.ledger import DAY_S
-from edgeml.telemetry.broker_address import BrokerAddress
+from edgeml.telemetry.broker_address import BrokerAddress, TlsFiles
 from edgeml.telemetry.device_key import DeviceKey
 from edgeml.telemetry.messages import Birth
 from edgeml.telemetry.mqtt import Destination
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from edgeml.session import InferenceSession, TensorSpec
 
 WINDOW_S_DEFAULT: Final = 300.0
+SUPERVISE_S: Final = 30.0  # how often the sending thread is looked after
 FLUSH_TIMEOUT_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ class Monitor:
         tenant: str = "default",
         broker: str = "mqtt://127.0.0.1:1883",
         key: str | os.PathLike[str] | None = None,
+        tls: TlsFiles | None = None,
         budget: PrivacyBudget | None = None,
         window_s: float = WINDOW_S_DEFAULT,
         clock: Callable[[], float] = time.time,
@@ -94,7 +96,8 @@ class Monitor:
             state: directory of spool and ledger, one a device; made if it is missing.
             device: name at the fleet, 1 to 64 of `a-z A-Z 0-9 . _ -`.
             tenant: the fleet's name for whose device it is, of the same characters.
-            broker: `mqtt://host[:port]`; it need not be there.
+            broker: `mqtt://host[:port]`, or `mqtts://` for TLS; it need not be there.
+            tls: certificates of a `mqtts://` broker.
             key: file of the device's private key; default: device.key in `state`, made if it is missing. The fleet must
                 know its public half (`edgeml fleet provision`), or it takes no window.
             budget: what a day and a release may cost; default: 1 a release, 300 a day (288 windows of 5 minutes, and restarts).
@@ -111,7 +114,9 @@ class Monitor:
         schema_bytes = session.telemetry_bytes
         if not schema_bytes:
             raise UsageError("monitor: the artifact has no telemetry schema; convert the model again, with calibration")
-        address = BrokerAddress.from_url(broker)
+        address = BrokerAddress.from_url(broker, tls)
+        if address.tls is not None:
+            address.tls.context()  # files that cannot be read are found here
         check_names(tenant, device)
         self._session = session
         self._schema = TelemetrySchema.from_bytes(schema_bytes)
@@ -267,8 +272,12 @@ class Monitor:
         return [spec for spec in specs if spec.name in tensors]
 
     def _roll(self) -> None:
-        while not self._closing.wait(self._window_s):
-            self._publisher.start()  # again, if it has died
+        due = time.monotonic() + self._window_s
+        while not self._closing.wait(min(SUPERVISE_S, max(0.0, due - time.monotonic()))):
+            self._publisher.start()  # again, if it has died or hangs
+            if time.monotonic() < due:
+                continue
+            due += self._window_s
             try:
                 self.release_window()
             except Exception:

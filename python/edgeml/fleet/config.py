@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from edgeml.errors import FleetError, UsageError
 from edgeml.fleet.alerts import Rule
-from edgeml.telemetry.broker_address import BrokerAddress
+from edgeml.telemetry.broker_address import BrokerAddress, TlsFiles
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,7 +22,7 @@ SQLITE: Final = "sqlite:///"
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "store": {"url": "sqlite:///fleet.db"},
     "drift": {"period_s": 3600},
-    "broker": {"url": "mqtt://127.0.0.1:1883"},
+    "broker": {"url": "mqtt://127.0.0.1:1883", "ca": "", "certificate": "", "key": ""},  # files of TLS; "": none
     "updates": {"folder": "updates"},
     "dashboard": {"host": "127.0.0.1", "port": 8080, "token_file": "fleet.token"},
 }
@@ -81,13 +81,22 @@ def _config_of(document: Mapping[str, Any], folder: Path) -> FleetConfig:
     return FleetConfig(
         store_url=_in_folder(values["store"]["url"], folder),
         period_s=values["drift"]["period_s"],
-        broker=BrokerAddress.from_url(values["broker"]["url"]),
+        broker=BrokerAddress.from_url(values["broker"]["url"], _tls_of(values["broker"], folder)),
         http_host=values["dashboard"]["host"],
         http_port=values["dashboard"]["port"],
         token_file=folder / values["dashboard"]["token_file"],
         update_folder=folder / values["updates"]["folder"],
         rules=_rules_of(document.get("rule", [])),
     )
+
+
+def _tls_of(values: Mapping[str, str], folder: Path) -> TlsFiles | None:
+    files = {name: folder / values[name] for name in ("ca", "certificate", "key") if values[name]}
+    if not files:
+        return None
+    tls = TlsFiles(**files)
+    tls.context()  # files that cannot be read are found here
+    return tls
 
 
 def _in_folder(url: str, folder: Path) -> str:

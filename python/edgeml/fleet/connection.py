@@ -45,6 +45,8 @@ class Connection:
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, protocol=protocol, manual_ack=True, reconnect_on_failure=False
         )
+        if broker.tls is not None:
+            self._client.tls_set_context(broker.tls.context())
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect

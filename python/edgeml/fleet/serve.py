@@ -110,7 +110,7 @@ def _broker(config: FleetConfig, options: ServeOptions, stack: ExitStack) -> Bro
         embedded = EmbeddedBroker(options.mqtt_host, options.mqtt_port)
         stack.callback(embedded.stop)
         return embedded.address
-    return BrokerAddress.from_url(options.broker_url) if options.broker_url else config.broker
+    return BrokerAddress.from_url(options.broker_url, config.broker.tls) if options.broker_url else config.broker
 
 
 def _run_dashboard(app: ASGIApp, listener: socket.socket) -> None:

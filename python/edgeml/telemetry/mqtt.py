@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import select
+import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from edgeml.telemetry.broker_address import BrokerAddress
     from edgeml.telemetry.device_key import DeviceKey
 
-KEEPALIVE_S: Final = 30
+KEEPALIVE_S: Final = (
+    600  # longer than a window lasts: a device that reports needs no pings, which would cost more than windows
+)
 CONNECT_TIMEOUT_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
@@ -69,13 +72,15 @@ class DeviceConnection:
             reconnect_on_failure=False,
         )
         self._client.connect_timeout = CONNECT_TIMEOUT_S
+        if to.broker.tls is not None:
+            self._client.tls_set_context(to.broker.tls.context())
         last_will = envelope.seal(to.topic("lwt"), codec.encode(LastWill(epoch=epoch)), to.key)
         self._client.will_set(to.topic("lwt"), last_will, qos=1, retain=True)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
-        self._client.on_publish = lambda _client, _userdata, mid, _reason, _properties: self._delivered.append(mid)
+        self._client.on_publish = self._on_publish
         self._is_v5 = protocol == MQTTProtocolVersion.MQTTv5
 
     def open(self) -> None:
@@ -96,8 +101,11 @@ class DeviceConnection:
         poll = select.poll()
         poll.register(wake_fd, select.POLLIN)
         poll.register(sock, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
-        events = dict(poll.poll(timeout_s * 1000))
-        happened = events.get(sock.fileno(), 0)
+        is_pending = (
+            isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        )  # decrypted already, so poll does not see it
+        events = dict(poll.poll(0 if is_pending else timeout_s * 1000))
+        happened = events.get(sock.fileno(), 0) | (select.POLLIN if is_pending else 0)
         codes = []
         if happened & ~select.POLLOUT:
             codes.append(self._client.loop_read())
@@ -156,6 +164,12 @@ class DeviceConnection:
         elif reason.is_failure:
             _log.warning("broker %s: connection lost: %s", self._to.broker, reason)
         self.is_open = False
+
+    def _on_publish(self, _client: Any, _userdata: Any, mid: int, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            _log.warning("broker %s refuses a message: %s", self._to.broker, reason)
+        else:
+            self._delivered.append(mid)
 
     def _on_message(self, _client: Any, _userdata: Any, message: mqtt.MQTTMessage) -> None:
         try:

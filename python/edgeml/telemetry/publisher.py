@@ -28,7 +28,7 @@ from edgeml.telemetry.mqtt import CONNECT_TIMEOUT_S, DeviceConnection
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edgeml.telemetry.messages import Birth
+    from edgeml.telemetry.messages import Birth, Message
     from edgeml.telemetry.mqtt import Destination
     from edgeml.telemetry.spool import Spool
 
@@ -38,6 +38,9 @@ ANSWER_TIMEOUT_S: Final = {  # from CONNECT to ready; some brokers of 3.1.1 alon
 }
 REPORTS_IN_FLIGHT_MAX: Final = 8  # sent and not acknowledged by the fleet
 STEP_S: Final = 5.0  # an idle connection wakes this often, for the keepalive
+HANG_S: Final = (
+    90.0  # a thread that did not come round for so long is left behind; longer than any connect or handshake
+)
 
 _log = logging.getLogger(__name__)
 
@@ -46,18 +49,21 @@ _log = logging.getLogger(__name__)
 class PublisherOptions:
     """When to send again and when to call again. Seconds.
 
-    A lost connection is made again after a random time of at most backoff_min_s, then twice that, up to backoff_max_s.
+    What the fleet does not acknowledge within ack_timeout_s is sent again, then after twice that, up to ack_timeout_max_s:
+    a fleet that is away for a day must not cost a day of sending. A lost connection is made again after a random time of
+    at most backoff_min_s, then twice that, up to backoff_max_s.
     """
 
     ack_timeout_s: float = 30.0
+    ack_timeout_max_s: float = 1800.0
     backoff_min_s: float = 0.5
     backoff_max_s: float = 60.0
 
     def __post_init__(self) -> None:
         if not 0 < self.backoff_min_s <= self.backoff_max_s:
             raise UsageError("publisher: 0 < backoff_min_s <= backoff_max_s is needed")
-        if not self.ack_timeout_s > 0:
-            raise UsageError(f"publisher: ack_timeout_s {self.ack_timeout_s} must be above 0")
+        if not 0 < self.ack_timeout_s <= self.ack_timeout_max_s:
+            raise UsageError("publisher: 0 < ack_timeout_s <= ack_timeout_max_s is needed")
 
 
 @dataclass
@@ -68,9 +74,15 @@ class _InFlight:
     report_ends: deque[int]  # highest seq of each report without an ack
     progress_at: float  # monotonic time of the last ack or of the first send
     events: dict[int, int]  # message id -> event
-    asked_at: float  # monotonic time of the last birth
+    ack_timeout_s: float  # doubles with each resend that brings nothing
+    undelivered: dict[int, float]  # message id -> monotonic time of its sending, until the broker has it
     is_confirmed: bool = False  # the fleet has answered, and what it knows of the ledger is in it
     look: bool = True  # the spool may hold something to send
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the fleet owes an answer."""
+        return bool(self.report_ends) or not self.is_confirmed
 
 
 class Publisher:
@@ -97,14 +109,20 @@ class Publisher:
         self._draining = threading.Event()  # send the rest, then end
         self._stopped = threading.Event()  # end now
         self._thread: threading.Thread | None = None
+        self._life = 0  # of the thread: one that was left behind sees that it is not the newest, and ends
+        self._beat_at = time.monotonic()  # the thread came round
 
     def start(self) -> None:
-        """Start the thread; also again if it has died."""
-        if self._thread is None or not self._thread.is_alive():
-            if self._thread is not None:
-                _log.error("the publisher's thread has died; it is started again")
-            self._thread = threading.Thread(target=self._run, name="edgeml-publisher", daemon=True)
-            self._thread.start()
+        """Start the thread; also again if it has died, or hangs in a call that does not come back."""
+        if self._thread is not None:
+            hangs = time.monotonic() - self._beat_at > HANG_S
+            if self._thread.is_alive() and not hangs:
+                return
+            _log.error("the publisher's thread %s; another one is started", "hangs" if hangs else "has died")
+        self._life += 1
+        self._beat_at = time.monotonic()
+        self._thread = threading.Thread(target=self._run, args=(self._life,), name="edgeml-publisher", daemon=True)
+        self._thread.start()
 
     def notify(self) -> None:
         """Say that the spool has something new; returns at once."""
@@ -126,15 +144,22 @@ class Publisher:
         os.close(self._wake_read)
         os.close(self._wake_write)
 
-    def _run(self) -> None:
+    def _goes_on(self, life: int) -> bool:
+        """Whether the thread of this life is the newest and was not stopped; asked wherever it comes round."""
+        if life != self._life or self._stopped.is_set():
+            return False
+        self._beat_at = time.monotonic()
+        return True
+
+    def _run(self, life: int) -> None:
         pause_s = self._options.backoff_min_s
-        while not self._stopped.is_set():
+        while self._goes_on(life):
             connection = DeviceConnection(self._to, self._protocol, self._spool.epoch)
             has_sent_all = is_absent = False
             try:
                 connection.open()
-                has_sent_all = self._serve(connection)
-            except OSError as error:
+                has_sent_all = self._serve(connection, life)
+            except OSError as error:  # also what TLS complains of
                 is_absent = not connection.is_open
                 _log.info("broker %s: %s", self._to.broker, error)
             except Exception:
@@ -147,7 +172,7 @@ class Publisher:
                 self._protocol = MQTTProtocolVersion.MQTTv311 if is_v5 else MQTTProtocolVersion.MQTTv5
                 if is_v5:
                     continue
-            if self._draining.is_set() and (has_sent_all or is_absent):
+            if not self._goes_on(life) or (self._draining.is_set() and (has_sent_all or is_absent)):
                 return
             if connection.is_ready:
                 pause_s = self._options.backoff_min_s
@@ -161,10 +186,10 @@ class Publisher:
         else:
             self._draining.wait(timeout_s)
 
-    def _serve(self, connection: DeviceConnection) -> bool:
+    def _serve(self, connection: DeviceConnection, life: int) -> bool:
         """One connection, until it ends or the stop; True where `stop` was called and the fleet has everything."""
         deadline = time.monotonic() + ANSWER_TIMEOUT_S[self._protocol]
-        while connection.is_open and not connection.is_ready and not self._stopped.is_set():
+        while connection.is_open and not connection.is_ready and self._goes_on(life):
             if time.monotonic() > deadline:
                 connection.protocol_refused = True
                 return False
@@ -175,16 +200,28 @@ class Publisher:
         self.is_connected = True
         _log.info("connected to broker %s", self._to.broker)
         connection.clear_last_will()
-        self._publish_birth(connection)
-        now = time.monotonic()
-        flight = _InFlight(sent_upto=0, report_ends=deque(), progress_at=now, events={}, asked_at=now)
-        while connection.is_open and not self._stopped.is_set():
+        flight = _InFlight(
+            sent_upto=0,
+            report_ends=deque(),
+            progress_at=time.monotonic(),
+            events={},
+            ack_timeout_s=self._options.ack_timeout_s,
+            undelivered={},
+        )
+        self._publish_birth(connection, flight)
+        while connection.is_open and self._goes_on(life):
             self._send(connection, flight)
             if self._draining.is_set() and self._has_sent_all(flight):
                 return True
             connection.step(self._step_s(flight), self._wake_read)
             flight.look |= self._empty_wake()
             if not self._receive(connection, flight):
+                break
+            if (
+                flight.undelivered
+                and time.monotonic() - min(flight.undelivered.values()) >= self._options.ack_timeout_s
+            ):
+                _log.warning("broker %s does not answer: the connection is made again", self._to.broker)
                 break
         return False
 
@@ -193,33 +230,40 @@ class Publisher:
             return False
         return not flight.look if flight.is_confirmed else self._spool.spool_from() > self._spool.produced()
 
-    def _publish_birth(self, connection: DeviceConnection) -> None:
+    def _publish(self, connection: DeviceConnection, flight: _InFlight, channel: str, message: Message) -> int:
+        message_id = connection.publish(channel, message)
+        flight.undelivered[message_id] = time.monotonic()
+        return message_id
+
+    def _publish_birth(self, connection: DeviceConnection, flight: _InFlight) -> None:
         head = self._spool.ledger.head()
         birth = replace(self._birth, epoch=self._spool.epoch, time=int(self._clock()), ledger_head=head)
-        connection.publish("birth", birth)
+        self._publish(connection, flight, "birth", birth)
 
     def _send(self, connection: DeviceConnection, flight: _InFlight) -> None:
         now = time.monotonic()
-        if flight.report_ends and now - flight.progress_at >= self._options.ack_timeout_s:
-            _log.info("no ack for %g s: sending again from the beginning of the spool", self._options.ack_timeout_s)
-            flight.sent_upto, flight.look = 0, True
-            flight.report_ends.clear()
-        if not flight.is_confirmed and now - flight.asked_at >= self._options.ack_timeout_s:
-            self._publish_birth(connection)  # nobody collected when the last one came
-            flight.asked_at = now
+        if flight.is_waiting and now - flight.progress_at >= flight.ack_timeout_s:
+            flight.progress_at = now
+            flight.ack_timeout_s = min(2 * flight.ack_timeout_s, self._options.ack_timeout_max_s)
+            _log.info("no ack: sending again, the next time after %g s", flight.ack_timeout_s)
+            if flight.is_confirmed:
+                flight.sent_upto, flight.look = 0, True
+                flight.report_ends.clear()
+            else:
+                self._publish_birth(connection, flight)  # nobody collected when the last one came
         if not flight.look:
             return
         waiting = set(flight.events.values())
         for number, event in self._spool.events():
             if number not in waiting:
-                flight.events[connection.publish("evt", event)] = number
+                flight.events[self._publish(connection, flight, "evt", event)] = number
         while flight.is_confirmed and len(flight.report_ends) < REPORTS_IN_FLIGHT_MAX:
             report = self._spool.report(flight.sent_upto, self._clock())
             if report is None:
                 break
             if not flight.report_ends:
                 flight.progress_at = now
-            connection.publish("tel", report)
+            self._publish(connection, flight, "tel", report)
             flight.sent_upto = report.upto
             flight.report_ends.append(flight.sent_upto)
         flight.look = not flight.is_confirmed
@@ -232,23 +276,25 @@ class Publisher:
             if not self._spool.ledger.has(ack.ledger_head):
                 self._spool.begin_anew(self._clock(), ack.ledger_head)
                 return False
-            flight.look |= not flight.is_confirmed
-            flight.is_confirmed = True
+            if not flight.is_confirmed:
+                flight.is_confirmed = flight.look = True
+                flight.ack_timeout_s = self._options.ack_timeout_s
             if self._spool.acknowledge(ack):
                 flight.progress_at = time.monotonic()
+                flight.ack_timeout_s = self._options.ack_timeout_s
                 flight.look = True
             while flight.report_ends and flight.report_ends[0] <= ack.contiguous_upto:
                 flight.report_ends.popleft()
         for message_id in connection.take_delivered():
+            flight.undelivered.pop(message_id, None)
             if message_id in flight.events:
                 self._spool.remove_event(flight.events.pop(message_id))
         return True
 
     def _step_s(self, flight: _InFlight) -> float:
-        if flight.is_confirmed and not flight.report_ends:
+        if not flight.is_waiting:
             return STEP_S
-        since = flight.progress_at if flight.is_confirmed else flight.asked_at
-        return min(STEP_S, max(since + self._options.ack_timeout_s - time.monotonic(), 0.0) + 0.001)
+        return min(STEP_S, max(flight.progress_at + flight.ack_timeout_s - time.monotonic(), 0.0) + 0.001)
 
     def _empty_wake(self) -> bool:
         """Whether `notify` was called since the last look."""
