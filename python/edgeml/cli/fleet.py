@@ -4,6 +4,7 @@
     edgeml fleet serve --config fleet.toml [--embedded-broker]    collect, test, raise alarms, show the dashboard
     edgeml fleet provision DEVICE=PUBLIC_KEY                      listen to a device from now on
     edgeml fleet model push MODEL.edgeml --card card.toml         sign a model and make it known
+    edgeml fleet token add | list | revoke NAME                   who may use dashboard and API
     edgeml fleet audit show | head | verify                       who did what, and whether the log was touched
     edgeml fleet devices | drift | books                          what the store knows; --json for machines
 
@@ -27,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeml.artifact.artifact import Artifact
-from edgeml.cli import fleet_audit
+from edgeml.cli import fleet_audit, fleet_token
 from edgeml.cli.operator import operator
 from edgeml.errors import UsageError
 from edgeml.fleet.config import FleetConfig, load_config
@@ -75,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_config(push)
     push.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     push.set_defaults(answer=_push)
+    fleet_token.add_verbs(verbs.add_parser("token", help="who may use dashboard and API"), _add_config)
     fleet_audit.add_verbs(verbs.add_parser("audit", help="the log of who did what"), _add_config)
 
 

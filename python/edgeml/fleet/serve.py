@@ -28,7 +28,8 @@ from edgeml.fleet.config import FleetConfig
 from edgeml.fleet.dashboard.access import load_or_make_token
 from edgeml.fleet.dashboard.app import make_app
 from edgeml.fleet.evaluation import evaluate
-from edgeml.fleet.store.engine import open_store
+from edgeml.fleet.store.engine import hide_password, open_store, writing
+from edgeml.fleet.tokens import FIRST_TOKEN, ROLES, add_token, has_tokens
 from edgeml.telemetry.broker_address import BrokerAddress
 
 log: Final = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def serve(config: FleetConfig, options: ServeOptions) -> None:
         broker = _broker(config, options, stack)
         engine = open_store(config.store_url)
         stack.callback(engine.dispose)
-        token, token_is_new = load_or_make_token(config.token_file)
+        token, token_is_new = _first_token(engine, config.token_file)
         collector = Collector(engine, broker, period_s=config.period_s, mqtt_5=not options.embedded_broker)
         for name, work in (
             ("collector", partial(collector.run, stop)),
@@ -96,13 +97,23 @@ def serve(config: FleetConfig, options: ServeOptions) -> None:
             mqtt_host=broker.host,
             mqtt_port=broker.port,
             token_file=str(config.token_file),
-            store_url=config.store_url,
+            store_url=hide_password(config.store_url),
             pid=os.getpid(),
         )
         _announce(ready, token if token_is_new else None, options.ready_file, stack)
         if not stop.is_set():
-            _run_dashboard(make_app(engine, token=token, period_s=config.period_s), listener)
+            _run_dashboard(make_app(engine, period_s=config.period_s), listener)
     log.info("stopped")
+
+
+def _first_token(engine: sa.Engine, file: Path) -> tuple[str, bool]:
+    """Token of the file, which is that of a store that has none yet; the second value tells whether it is new."""
+    with writing(engine) as connection:
+        if has_tokens(connection):
+            return "", False
+        token, is_new = load_or_make_token(file)
+        add_token(connection, name=FIRST_TOKEN, role=ROLES[-1], now_s=int(time.time()), secret=token)
+        return token, is_new
 
 
 def _broker(config: FleetConfig, options: ServeOptions, stack: ExitStack) -> BrokerAddress:

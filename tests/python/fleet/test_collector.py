@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 
+from edgeml.fleet.books import books
 from edgeml.fleet.broker import EmbeddedBroker
 from edgeml.fleet.collector import Collector
 from edgeml.fleet.received import Received, Rejected, read_message
@@ -50,6 +51,7 @@ from support.reports import (
     window,
 )
 from support.snapshot import snapshot
+from support.stores import NewStore
 
 SCHEMA = normal_schema(features=2, bins=4)
 TIMEOUT_S = 30.0
@@ -85,10 +87,11 @@ class Device:
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
         self._client.on_message = self._on_message
         subscribed = threading.Event()
+        self._client.on_connect = lambda client, *_: client.subscribe(topic("acme", name, "ack"), 1)
         self._client.on_subscribe = lambda *_: subscribed.set()
+        self._client.reconnect_delay_set(1, 1)
         self._client.connect(broker.host, broker.port)
         self._client.loop_start()
-        self._client.subscribe(topic("acme", name, "ack"), 1)
         assert subscribed.wait(TIMEOUT_S)
 
     def _on_message(self, _client: object, _userdata: object, message: mqtt.MQTTMessage) -> None:
@@ -158,7 +161,7 @@ def push_schema(engine: sa.Engine) -> None:
         connection.execute(sa.insert(t.telemetry_schema), row)
 
 
-def new_store(folder: Path) -> sa.Engine:
+def sqlite_store(folder: Path) -> sa.Engine:
     engine = open_store(f"sqlite:///{folder / 'fleet.db'}")
     push_schema(engine)
     return engine
@@ -169,7 +172,7 @@ def test_stores_and_then_acknowledges(
     mqtt_5: bool,
     tmp_path: Path,
 ) -> None:
-    engine = new_store(tmp_path)
+    engine = sqlite_store(tmp_path)
     reports = {f"device-{i}": reports_of(i, 20) for i in range(3)}
     devices = [Device(broker, name) for name in reports]
     with collecting(engine, broker, mqtt_5=mqtt_5):
@@ -191,7 +194,7 @@ def test_malformed_messages_are_kept_aside_and_not_acknowledged(
     mqtt_5: bool,
     tmp_path: Path,
 ) -> None:
-    engine = new_store(tmp_path)
+    engine = sqlite_store(tmp_path)
     device = Device(broker, "device-1")
     one = reports_of(1, 1)[0]
     good = sealed(topic("acme", "device-1", "tel"), one)
@@ -219,7 +222,7 @@ def test_retained_birth_and_last_will_reach_a_collector_that_comes_later(
     mqtt_5: bool,
     tmp_path: Path,
 ) -> None:
-    engine = new_store(tmp_path)
+    engine = sqlite_store(tmp_path)
     epoch = bytes(8)
     birth = Birth(
         epoch=epoch,
@@ -247,7 +250,7 @@ def test_retained_birth_and_last_will_reach_a_collector_that_comes_later(
 
 
 def test_old_broker_that_does_not_answer_mqtt_5_is_asked_for_3_1_1(tmp_path: Path) -> None:
-    engine = new_store(tmp_path)
+    engine = sqlite_store(tmp_path)
     embedded = EmbeddedBroker("127.0.0.1", 0)
     try:
         with collecting(engine, embedded.address, mqtt_5=True):
@@ -257,7 +260,7 @@ def test_old_broker_that_does_not_answer_mqtt_5_is_asked_for_3_1_1(tmp_path: Pat
 
 
 def test_absent_broker_is_waited_for_and_a_lost_one_found_again(tmp_path: Path) -> None:
-    engine = new_store(tmp_path)
+    engine = sqlite_store(tmp_path)
     server = Mosquitto(tmp_path, free_port())
     address = BrokerAddress(host="127.0.0.1", port=server.port)
     stop = threading.Event()
@@ -288,39 +291,49 @@ Collector(open_store(sys.argv[1]), broker, period_s=3600).run(threading.Event())
 """
 
 
-def test_killed_collectors_lose_and_double_nothing(tmp_path: Path) -> None:
-    """Two collectors, one killed again and again in the middle of its work, while devices repeat what is not acked."""
-    engine = new_store(tmp_path)
+@pytest.mark.parametrize("victim", ["collector", "broker"])
+def test_kills_lose_and_double_nothing(victim: str, new_store: NewStore, tmp_path: Path) -> None:
+    """Three collectors share the messages; one of them, or the broker, is killed again and again in the middle of it.
+
+    Devices repeat what is not acked, out of order, as after a bad connection.
+    """
+    engine = open_store(new_store())
+    push_schema(engine)
     reports = {f"device-{i}": reports_of(i, 200) for i in range(4)}
-    with mosquitto(tmp_path) as server:
-        address = BrokerAddress(host="127.0.0.1", port=server.port)
-        arguments = [sys.executable, "-c", COLLECTOR_PROCESS, str(engine.url), str(server.port)]
-        collectors = [subprocess.Popen(arguments, stderr=subprocess.DEVNULL) for _ in range(2)]
-        devices = [Device(address, name) for name in reports]
-        chance = random.Random(4)
-        deadline = time.monotonic() + 60
-        kills = 0
-        try:
-            while not all(any(ack.contiguous_upto == 200 for ack in device.acks) for device in devices):
-                assert time.monotonic() < deadline, [device.acks[-1:] for device in devices]
-                for device in devices:
-                    upto = max((ack.contiguous_upto for ack in device.acks), default=0)
-                    for one in reports[device.name][upto : upto + 25]:
-                        device.send("tel", one)
-                time.sleep(0.1 + 0.2 * chance.random())
-                if kills < 5:
-                    os.kill(collectors[0].pid, signal.SIGKILL)
-                    collectors[0].wait()
-                    collectors[0] = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
-                    kills += 1
-        finally:
-            for collector in collectors:
-                collector.kill()
-                collector.wait()
+    server = Mosquitto(tmp_path, free_port())
+    server.start()
+    arguments = [sys.executable, "-c", COLLECTOR_PROCESS, str(engine.url), str(server.port)]
+    collectors = [subprocess.Popen(arguments, stderr=subprocess.DEVNULL) for _ in range(3)]
+    devices = [Device(BrokerAddress(host="127.0.0.1", port=server.port), name) for name in reports]
+    chance = random.Random(4)
+    deadline = time.monotonic() + 120
+    kills = 0
+    try:
+        while kills < 4 or not all(any(ack.contiguous_upto == 200 for ack in device.acks) for device in devices):
+            assert time.monotonic() < deadline, [device.acks[-1:] for device in devices]
             for device in devices:
-                device.close()
-    assert kills == 5
+                upto = max((ack.contiguous_upto for ack in device.acks), default=0)
+                for one in chance.sample(part := reports[device.name][upto : upto + 25], len(part)):
+                    device.send("tel", one)
+            time.sleep(0.1 + 0.2 * chance.random())
+            if kills < 4 and victim == "collector":
+                os.kill(collectors[0].pid, signal.SIGKILL)
+                collectors[0].wait()
+                collectors[0] = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
+            elif kills < 4:
+                server.kill()
+                server.start()
+            kills += 1
+    finally:
+        for collector in collectors:
+            collector.kill()
+            collector.wait()
+        for device in devices:
+            device.close()
+        server.kill()
     assert snapshot(engine) == oracle(tmp_path, reports)
+    with reading(engine) as connection:
+        assert {(book.produced, book.stored, book.unaccounted) for book in books(connection)} == {(200, 200, 0)}
 
 
 def reasons(engine: sa.Engine) -> list[str]:
@@ -330,7 +343,7 @@ def reasons(engine: sa.Engine) -> list[str]:
 
 def test_what_the_device_did_not_sign_is_kept_aside_with_the_reason(tmp_path: Path) -> None:
     """Unsigned, by another key, changed, on another topic, of a device that nobody provisioned, too large."""
-    engine = new_store(tmp_path)
+    engine = sqlite_store(tmp_path)
     name = topic("acme", "device-1", "tel")
     first, second = reports_of(1, 2)
     signed = codec.encode(first)
@@ -368,7 +381,7 @@ def test_what_the_device_did_not_sign_is_kept_aside_with_the_reason(tmp_path: Pa
 
 
 def test_a_device_that_is_provisioned_later_is_heard(tmp_path: Path) -> None:
-    engine = new_store(tmp_path)
+    engine = sqlite_store(tmp_path)
     now = 0.0
     cache = KeyCache(engine, clock=lambda: now)
     name = topic("acme", "late", "tel")

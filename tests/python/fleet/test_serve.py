@@ -93,7 +93,7 @@ def see_an_alarm(fleet: FleetProcess, config: Path) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert [alarm["device"] for alarm in document["alarms"]] == ["drifting"]  # type: ignore[attr-defined]
-    assert document["books"] == {"produced": 96, "stored": 96, "waiting": 0, "unaccounted": 0}
+    assert document["books"] == {"produced": 96, "stored": 96, "waiting": 0, "lost": 0, "unaccounted": 0}
 
 
 def test_from_reports_to_an_alarm_with_the_embedded_broker(config: Path) -> None:
@@ -107,7 +107,7 @@ def test_from_reports_to_an_alarm_with_the_embedded_broker(config: Path) -> None
         assert "alarm inputs: acme/drifting drifts since" in err
         assert not config.with_name("ready.json").exists()
     with fleet_process(config) as again:
-        assert overview(again)["books"] == {"produced": 96, "stored": 96, "waiting": 0, "unaccounted": 0}
+        assert overview(again)["books"] == {"produced": 96, "stored": 96, "waiting": 0, "lost": 0, "unaccounted": 0}
         again.process.send_signal(signal.SIGINT)
         out, _ = again.process.communicate(timeout=30)
         assert again.process.returncode == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may look: a token, made at the first start, in a header, a cookie, or once in the address."""
+"""Who may look: whoever has a token, in a header, a cookie, or once in a form or the address."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ import os
 import secrets
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
+import sqlalchemy as sa
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgeml.errors import FleetError
+from edgeml.fleet.store.engine import reading
+from edgeml.fleet.tokens import Actor, actor_of
 
 COOKIE: Final = "edgeml_token"
 OPEN_PATHS: Final = ("/healthz", "/static/")
+LOGIN_PATH: Final = "/login"
+LOGIN_BYTES_MAX: Final = 4096
+SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 TOKEN_CHARACTERS_MIN: Final = 16
 
 
@@ -48,43 +56,82 @@ def _load_token(path: Path) -> str:
 
 
 class RequireToken:
-    """ASGI middleware: without the token there is nothing but /healthz, the style sheet and a form that asks for it."""
+    """ASGI middleware: without a token there is nothing but /healthz, the style sheet and a form that asks for one.
 
-    def __init__(self, app: ASGIApp, token: str, ask: str) -> None:
+    Whose token it is stands in `request.state.actor`. A browser sends its cookie along whoever makes it send a request,
+    so with a cookie only reading is allowed to requests that do not come from our own pages.
+    """
+
+    def __init__(self, app: ASGIApp, engine: sa.Engine, ask: str) -> None:
         self._app = app
-        self._token = token
+        self._engine = engine
         self._ask = ask  # page that asks for the token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].startswith(OPEN_PATHS):
             await self._app(scope, receive, send)
             return
-        request = Request(scope)
-        if request.url.path.startswith(OPEN_PATHS):
-            await self._app(scope, receive, send)
-        elif (given := request.query_params.get("token")) is not None and self._is_token(given):
-            await self._keep(request)(scope, receive, send)
-        elif self._is_token(request.cookies.get(COOKIE, "")) or self._is_token(_bearer(request)):
-            await self._app(scope, receive, send)
-        elif "text/html" in request.headers.get("accept", ""):
-            await Response(self._ask, status_code=401, media_type="text/html")(scope, receive, send)
+        request = Request(scope, receive)
+        answer = await self._login(request) or await self._refusal(request)
+        await (answer or self._app)(scope, receive, send)
+
+    async def _login(self, request: Request) -> Response | None:
+        """Move a good token from the form, or from the address where it would be seen and shared, to a cookie."""
+        if request.url.path == LOGIN_PATH and request.method == "POST":
+            body = await _short_body(request)
+            given = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0]
+            path = "/"
+        elif (from_address := request.query_params.get("token")) is not None and request.method == "GET":
+            given = from_address
+            rest = request.url.remove_query_params("token")
+            path = "/" + (f"{rest.path}?{rest.query}" if rest.query else rest.path).lstrip("/")
         else:
-            answer = Response("token needed: Authorization: Bearer TOKEN\n", status_code=401, media_type="text/plain")
-            answer.headers["WWW-Authenticate"] = "Bearer"
-            await answer(scope, receive, send)
-
-    def _is_token(self, given: str) -> bool:
-        return secrets.compare_digest(given.encode(), self._token.encode())
-
-    def _keep(self, request: Request) -> Response:
-        """Move the token from the address, where it would be seen and shared, to a cookie."""
-        rest = request.url.remove_query_params("token")
-        path = f"{rest.path}?{rest.query}" if rest.query else rest.path
-        response = RedirectResponse("/" + path.lstrip("/"), status_code=303)
+            return None
+        if await run_in_threadpool(self._actor, given) is None:
+            return self._unauthorized(request)
+        response = RedirectResponse(path, status_code=303)
         secure = request.url.scheme == "https"
-        response.set_cookie(COOKIE, self._token, httponly=True, samesite="lax", secure=secure, max_age=30 * 86_400)
+        response.set_cookie(COOKIE, given, httponly=True, samesite="lax", secure=secure, max_age=30 * 86_400)
         return response
+
+    async def _refusal(self, request: Request) -> Response | None:
+        """Find out who asks; None where they may."""
+        bearer, cookie = _bearer(request), request.cookies.get(COOKIE, "")
+        actor = await run_in_threadpool(self._actor, bearer or cookie)
+        if actor is None:
+            return self._unauthorized(request)
+        if not bearer and request.method not in SAFE_METHODS and not _is_same_origin(request):
+            return JSONResponse({"error": "a request from another site"}, status_code=403)
+        request.state.actor = actor
+        return None
+
+    def _actor(self, secret: str) -> Actor | None:
+        if not secret:
+            return None
+        with reading(self._engine) as connection:
+            return actor_of(connection, secret)
+
+    def _unauthorized(self, request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            return Response(self._ask, status_code=401, media_type="text/html")
+        challenge = {"WWW-Authenticate": "Bearer"}
+        return JSONResponse({"error": "token needed: Authorization: Bearer TOKEN"}, status_code=401, headers=challenge)
+
+
+async def _short_body(request: Request) -> bytes:
+    """The body of a request, as far as a token may go."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LOGIN_BYTES_MAX:
+            return b""
+    return body
+
+
+def _is_same_origin(request: Request) -> bool:
+    """Whether a page of ours sent this: browsers name the origin of every request that is not a GET."""
+    return urlsplit(request.headers.get("origin", "")).netloc == request.headers.get("host", "-")
 
 
 def _bearer(request: Request) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edgeml.fleet.dashboard import charts, metrics, texts
+from edgeml.fleet.dashboard import api, charts, metrics, texts
 from edgeml.fleet.dashboard.access import RequireToken
 from edgeml.fleet.histograms import histograms_of
 from edgeml.fleet.overview import EVENTS_MAX, Overview, drift_of_device, overview
@@ -38,28 +37,22 @@ HEADERS: Final = {
 }
 
 
-def make_app(engine: sa.Engine, *, token: str, period_s: int, clock: Callable[[], float] = time.time) -> Starlette:
-    """Build the application over a store; requests without `token` get nothing but /healthz and the style sheet."""
+def make_app(engine: sa.Engine, *, period_s: int, clock: Callable[[], float] = time.time) -> Starlette:
+    """Build the application over a store; requests without a token get nothing but /healthz and the style sheet."""
     pages = _Pages(engine, period_s, clock)
     return Starlette(
         routes=[
             Route("/", pages.overview),
             Route("/device/{tenant}/{device}", pages.device),
             Route("/models", pages.models),
-            Route("/api/v1/overview", pages.api_overview),
+            *api.routes(engine, period_s, clock),
             Route("/metrics", pages.metrics),
             Route("/healthz", pages.healthz),
             Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
-        middleware=[Middleware(_AddHeaders), Middleware(RequireToken, token=token, ask=pages.ask_for_token())],
-        exception_handlers={404: pages.not_found},
+        middleware=[Middleware(_AddHeaders), Middleware(RequireToken, engine=engine, ask=pages.ask_for_token())],
+        exception_handlers={404: pages.not_found, 405: pages.not_allowed},
     )
-
-
-def overview_document(state: Overview) -> dict[str, Any]:
-    """Turn the overview into plain JSON values, with the sums that the page shows."""
-    sums = {name: getattr(state, name) for name in ("produced", "stored", "waiting", "unaccounted")}
-    return {"books": sums, **asdict(state)}
 
 
 class _Pages:
@@ -112,10 +105,6 @@ class _Pages:
             drift=drift,
         )
 
-    def api_overview(self, _request: Request) -> Response:
-        """Give the numbers of the page."""
-        return JSONResponse(overview_document(self._state()))
-
     def metrics(self, _request: Request) -> Response:
         """Give the numbers to Prometheus."""
         return Response(metrics.render(self._state()), media_type=CONTENT_TYPE_LATEST)
@@ -131,6 +120,11 @@ class _Pages:
         if request.url.path.startswith("/api/"):
             return JSONResponse({"error": "not found"}, status_code=404)
         return HTMLResponse(self._templates.get_template("not_found.html").render(), status_code=404)
+
+    def not_allowed(self, _request: Request, error: Exception) -> Response:
+        """Say that the address is right and the method is not."""
+        headers = error.headers if isinstance(error, HTTPException) else None
+        return JSONResponse({"error": "method not allowed"}, status_code=405, headers=headers)
 
     def ask_for_token(self) -> str:
         """Render the page of those who have no token yet."""

@@ -214,3 +214,15 @@ counter: Final = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.BigInteger, nullable=False),
 )
+
+# Who may use dashboard and API. Rows stay when a token is revoked: a name means one token for ever.
+access_token: Final = sa.Table(
+    "access_token",
+    metadata,
+    sa.Column("id", ROW_ID, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("sha256", sa.LargeBinary, nullable=False, unique=True),  # of the secret
+    sa.Column("created_s", sa.BigInteger, nullable=False),
+    sa.Column("revoked_s", sa.BigInteger),
+)

@@ -19,7 +19,8 @@ from edgeml.fleet.broker import bind
 from edgeml.fleet.dashboard.access import COOKIE
 from edgeml.fleet.dashboard.app import make_app
 from edgeml.fleet.store import tables as t
-from edgeml.fleet.store.engine import open_store, reading
+from edgeml.fleet.store.engine import open_store, reading, writing
+from edgeml.fleet.tokens import add_token
 from support.chromium import dump_dom, screenshot
 from support.small_fleet import HOSTILE_TEXT, HOUR_S, NOW_S, small_fleet
 
@@ -30,12 +31,18 @@ AS_BROWSER = {**AS_PROGRAM, "accept": "text/html"}
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> sa.Engine:
-    return small_fleet(tmp_path_factory.mktemp("store") / "fleet.db")
+    return with_token(small_fleet(tmp_path_factory.mktemp("store") / "fleet.db"))
+
+
+def with_token(engine: sa.Engine) -> sa.Engine:
+    with writing(engine) as connection:
+        add_token(connection, name="test", role="viewer", now_s=NOW_S, secret=TOKEN)
+    return engine
 
 
 @pytest.fixture
 def client(engine: sa.Engine) -> TestClient:
-    return TestClient(make_app(engine, token=TOKEN, period_s=HOUR_S, clock=lambda: NOW_S), follow_redirects=False)
+    return TestClient(make_app(engine, period_s=HOUR_S, clock=lambda: NOW_S), follow_redirects=False)
 
 
 def in_store(engine: sa.Engine) -> dict[str, int]:
@@ -75,6 +82,7 @@ def test_json_twin_has_the_same_numbers(client: TestClient, engine: sa.Engine) -
         "produced": truth["produced"],
         "unaccounted": 5,
         "waiting": truth["produced"] - truth["stored"] - 5,
+        "lost": 0,
     }
     assert {d["device"]: d["book"]["unaccounted"] for d in document["devices"]} == {
         "drifting": 0,
@@ -180,8 +188,8 @@ def test_unknown_device_and_page(client: TestClient) -> None:
 
 
 def test_empty_store_has_a_page(tmp_path: Path) -> None:
-    empty = open_store(f"sqlite:///{tmp_path / 'fleet.db'}")
-    client = TestClient(make_app(empty, token=TOKEN, period_s=HOUR_S))
+    empty = with_token(open_store(f"sqlite:///{tmp_path / 'fleet.db'}"))
+    client = TestClient(make_app(empty, period_s=HOUR_S))
     page = client.get("/", headers=AS_BROWSER)
     assert page.status_code == 200
     assert on_page(page.text)["unaccounted"] == 0
@@ -192,7 +200,7 @@ def test_empty_store_has_a_page(tmp_path: Path) -> None:
 @pytest.fixture
 def address(engine: sa.Engine) -> Iterator[str]:
     listener = bind("127.0.0.1", 0, "the test")
-    app = make_app(engine, token=TOKEN, period_s=HOUR_S, clock=lambda: NOW_S)
+    app = make_app(engine, period_s=HOUR_S, clock=lambda: NOW_S)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
