@@ -31,7 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", required=True, metavar="MODEL.edgeml", type=Path, help="where the artifact goes"
     )
     parser.add_argument(
-        "--calibration", required=True, metavar="DATA.npz", type=Path, help="arrays by input name, or `x`"
+        "--calibration",
+        metavar="DATA.npz",
+        type=Path,
+        help="arrays by input name, or `x`; a quantized model needs none",
     )
     parser.add_argument(
         "--range-method",

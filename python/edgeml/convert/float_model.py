@@ -67,6 +67,12 @@ def _expanded(node: Node, known: dict[str, Array], constants: dict[str, Array]) 
     if node.op in ("Elementwise", "Float"):
         parts: tuple[Node, ...] = node.attributes["nodes"]
         return tuple(inner for part in parts for inner in _expanded(part, known, constants))
+    if node.op == "FakeQuantize":
+        scale, zero, q = (f"{node.output}/{word}" for word in ("scale", "zero_point", "int8"))
+        constants[scale] = np.array(node.attributes["scale"], np.float32)
+        constants[zero] = np.array(node.attributes["zero_point"], np.int8)
+        rounded = Node("QuantizeLinear", node.name, (node.inputs[0], scale, zero), (q,))
+        return rounded, Node("DequantizeLinear", f"{node.name}/back", (q, scale, zero), node.outputs)
     if node.op == "Linear":
         weights, product = f"{node.output}/weights", f"{node.output}/product"
         constants[weights] = np.ascontiguousarray(known[node.inputs[1]].T)

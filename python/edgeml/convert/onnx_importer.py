@@ -26,19 +26,13 @@ from onnx import (
 
 from edgeml.convert.constant_evaluation import RANDOM_OPERATORS, NotEvaluatedError, evaluate_constant
 from edgeml.convert.float_node import OPSET_CANONICAL
+from edgeml.convert.quantized_form import expand_quantized_operators, is_quantized, is_quantized_operator
+from edgeml.convert.stored import Stored
+from edgeml.convert.stored_quantization import collect
 from edgeml.errors import ConversionError, ModelFormatError, UnsupportedOperatorError
 from edgeml.ir import Graph, Node, Tensor, verify
 
 OPSET_MIN: Final = 7
-QUANTIZED_OPERATORS: Final = (
-    "QuantizeLinear",
-    "DequantizeLinear",
-    "DynamicQuantizeLinear",
-    "QLinearConv",
-    "QLinearMatMul",
-    "ConvInteger",
-    "MatMulInteger",
-)
 MODEL_BYTES_MAX: Final = 2**31 - 1
 _MIXED_BATCH_HINT: Final = "export the model with a fixed batch of 1"
 
@@ -54,6 +48,7 @@ class ImportedModel:
     name: str
     opset: int
     source_sha256: str
+    stored: Stored | None  # of a model that was quantized already
 
 
 def import_onnx(source: ModelSource) -> ImportedModel:
@@ -66,21 +61,26 @@ def import_onnx(source: ModelSource) -> ImportedModel:
     """
     model, data, name = _load(source)
     try:
-        graph, opset = _import(model, name)
+        graph, stored = _import(model, name)
+        opset = graph.opset
     except (ValueError, TypeError, KeyError, IndexError, RuntimeError, OverflowError) as error:
         # What the onnx package raises over files that its checker lets pass.
         raise ModelFormatError(f"the model is damaged: {_first_line(error)}; export it again") from error
     verify(graph)
-    return ImportedModel(graph, name, opset, hashlib.sha256(data).hexdigest())
+    return ImportedModel(graph, name, opset, hashlib.sha256(data).hexdigest(), stored)
 
 
-def _import(model: onnx.ModelProto, name: str) -> tuple[Graph, int]:
-    """The float graph and the opset of the source."""
+def _import(model: onnx.ModelProto, name: str) -> tuple[Graph, Stored | None]:
+    """The float graph, and what a quantized model stores."""
     opset = _check_model(model)
     if opset < OPSET_CANONICAL:
         model = _upgrade(model, opset)
+    quantized = is_quantized(model)
+    if quantized:
+        expand_quantized_operators(model)
     shapes, free = _infer_shapes(model)
-    return dataclasses.replace(_graph(model, shapes, free=free, name=name), opset=opset), opset
+    graph = dataclasses.replace(_graph(model, shapes, free=free, name=name), opset=opset)
+    return collect(graph) if quantized else (graph, None)
 
 
 def _load(source: ModelSource) -> tuple[onnx.ModelProto, bytes, str]:
@@ -154,11 +154,8 @@ def _check_model(model: onnx.ModelProto) -> int:
             f"the model uses opset {opset}, the converter knows {OPSET_MIN} to {newest}; export it with opset {OPSET_CANONICAL}"
         )
     for index, node in enumerate(model.graph.node):
-        if node.op_type in QUANTIZED_OPERATORS:
-            raise UnsupportedOperatorError(
-                f"operator {node.op_type} (opset {opset}, node {_node_name(node, index)!r}): the model is quantized already; "
-                "convert the float model that it was made from"
-            )
+        if is_quantized_operator(node):
+            continue
         known = node.domain in ("", "ai.onnx") and onnx.defs.has(node.op_type)
         if not known or onnx.defs.get_schema(node.op_type).deprecated:
             operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type

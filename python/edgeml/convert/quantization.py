@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from edgeml.convert.calibration import Statistics
 from edgeml.convert.layout import sink_transposes
@@ -11,7 +12,8 @@ from edgeml.convert.ops import FLOAT_OPERATOR, rule_of
 from edgeml.convert.options import ConvertOptions
 from edgeml.convert.quantizer import Quantizer
 from edgeml.convert.ranges import choose_quantization
-from edgeml.ir import Graph, verify
+from edgeml.convert.stored import Stored
+from edgeml.ir import Graph, QuantParams, verify
 
 
 def quantize(graph: Graph, statistics: Mapping[str, Statistics], options: ConvertOptions) -> Graph:
@@ -23,6 +25,26 @@ def quantize(graph: Graph, statistics: Mapping[str, Statistics], options: Conver
     means = {name: one.channel_mean for name, one in statistics.items()}
     last_axis_means = {name: one.last_axis_mean for name, one in statistics.items()}
     quantizer = Quantizer(graph, choose_quantization(graph, statistics, options), means, last_axis_means, options)
+    return _emit(graph, quantizer)
+
+
+def quantize_stored(
+    graph: Graph, quant: Mapping[str, QuantParams], stored: Stored, options: ConvertOptions
+) -> Requantized:
+    """The quantized graph of a model that carries its quantization. Raises ConversionError as `quantize` does."""
+    quantizer = Quantizer(graph, quant, {}, {}, options)
+    quantizer.keep_stored(stored)
+    return Requantized(_emit(graph, quantizer), tuple(quantizer.requantized_layers))
+
+
+class Requantized(NamedTuple):
+    """A graph, and the names of layers whose stored integers the artifact cannot hold, so that they were rounded again."""
+
+    graph: Graph
+    layers: tuple[str, ...]
+
+
+def _emit(graph: Graph, quantizer: Quantizer) -> Graph:
     for node in graph.nodes:
         if node.op != FLOAT_OPERATOR:
             for name in node.inputs:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeml.convert.options import ConvertOptions
+from edgeml.convert.stored import Stored
 from edgeml.errors import ConversionError
 from edgeml.ir import Graph, Node, QuantParams, Tensor, unused_name
 
@@ -21,6 +22,13 @@ MULTIPLIER_MAX: Final = 2.0**8  # exclusive
 
 def _perm_attributes(perm: Sequence[int]) -> dict[str, int]:
     return {f"perm[{axis}]": perm[axis] if axis < len(perm) else axis for axis in range(8)}
+
+
+def _covering(data: Array) -> QuantParams:
+    """Scale and zero point for the range of these values."""
+    low, high = min(float(data.min()), 0.0), max(float(data.max()), 0.0)
+    scale = max(float(np.float32((high - low) / 255)), float(np.finfo(np.float32).tiny))
+    return QuantParams(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
 
 
 def sets_unread_output(node: Node, graph: Graph) -> bool:
@@ -43,6 +51,9 @@ class Quantizer:
         options: ConvertOptions,
     ) -> None:
         self.graph = graph
+        self.stored = Stored({}, {})
+        self.keeps_source_rounding = False
+        self.requantized_layers: list[str] = []  # of a quantized model: layers whose integers the artifact cannot hold
         self.options = options
         self.channel_means = channel_means
         self.last_axis_means = last_axis_means
@@ -52,6 +63,11 @@ class Quantizer:
         self._nodes: list[Node] = []
         self._begin()
 
+    def keep_stored(self, stored: Stored) -> None:
+        """The graph was quantized elsewhere: keep its integers, and round where it says so, also at its borders."""
+        self.stored = stored
+        self.keeps_source_rounding = True
+
     def last_axis_mean(self, name: str) -> Array | None:
         """Mean of an activation over everything but its last axis; None where calibration has none."""
         return self.last_axis_means.get(name)
@@ -59,6 +75,10 @@ class Quantizer:
     def quant(self, name: str) -> QuantParams:
         """Scale and zero point of an activation."""
         return self._quant[name]
+
+    def has_quant(self, name: str) -> bool:
+        """Whether an activation is int8 in the artifact; all are but those that a quantized model gives no scale."""
+        return name in self._quant
 
     def s8(self, name: str) -> str:
         """The name of the int8 tensor of an activation."""
@@ -90,9 +110,8 @@ class Quantizer:
 
     def constant_activation(self, name: str, data: Array) -> tuple[str, QuantParams]:
         """An int8 activation that is the same for every sample, from real values [1, ...]; its range is that of the values."""
-        low, high = min(float(data.min()), 0.0), max(float(data.max()), 0.0)
-        scale = max(float(np.float32((high - low) / 255)), float(np.finfo(np.float32).tiny))
-        quant = QuantParams(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+        quant = self.stored.activation_params(name) or _covering(data)
+        scale = quant.scale
         q = np.clip(np.rint(data / scale) + quant.zero_point, -128, 127).astype(np.int8)
         stored = self.constant(f"{name}/values_s8", q)
         made = self.activation(f"{stored}/activation", (self.graph.batch, *data.shape[1:]), quant)
@@ -137,8 +156,10 @@ class Quantizer:
         self, op: str, node: Node, inputs: Sequence[str], attributes: Mapping[str, int] | None = None
     ) -> None:
         """Add the node `op` that sets the float32 graph output of a float node directly."""
-        self._tensors[node.output] = self.graph.tensors[node.output]
-        self._nodes.append(Node(op, node.name, tuple(inputs), (node.output,), dict(attributes or {})))
+        made = node.output if node.output in self.graph.outputs else f"{node.output}/plain"
+        self._plain[node.output] = made
+        self._tensors[made] = dataclasses.replace(self.graph.tensors[node.output], name=made)
+        self._nodes.append(Node(op, node.name, tuple(inputs), (made,), dict(attributes or {})))
 
     def dequantized(self, name: str) -> str:
         """The float32 tensor of an activation inside the graph."""
@@ -152,7 +173,9 @@ class Quantizer:
         """The plain tensor of an activation: made by a node in float, a float32 input, or dequantized now."""
         if name in self._plain:
             return self._plain[name]
-        if name in self.graph.inputs and self.options.io == "float32":
+        if name in self.graph.inputs and not self.has_quant(name):
+            return name
+        if name in self.graph.inputs and self.options.io == "float32" and not self.keeps_source_rounding:
             return name
         return self.dequantized(name)
 
@@ -172,13 +195,15 @@ class Quantizer:
     def make_s8(self, name: str) -> None:
         """Quantize an activation that a node in float made, for readers that work on int8."""
         quantized = self.s8(name)
-        if name in self._plain and quantized not in self._tensors:
+        if name in self._plain and self.has_quant(name) and quantized not in self._tensors:
             self.activation(quantized, self.graph.tensors[name].shape, self.quant(name))
             self.emit_internal("quantize", f"{name}/quantize", [self._plain[name]], quantized)
 
     def is_float_output(self, node: Node) -> bool:
-        """Whether a node sets a float32 graph output that no other node reads."""
-        return self.options.io == "float32" and sets_unread_output(node, self.graph)
+        """Whether a node sets a float32 graph output that no other node reads, or an activation without a scale."""
+        if not self.has_quant(node.output):
+            return True
+        return not self.keeps_source_rounding and self.options.io == "float32" and sets_unread_output(node, self.graph)
 
     def act_bounds(self, node: Node) -> dict[str, int]:
         """`act_min` and `act_max` of a node's fused activation in the quantized domain of its output."""
@@ -218,6 +243,9 @@ class Quantizer:
     def _begin(self) -> None:
         for name in self.graph.inputs:
             tensor = self.graph.tensors[name]
+            if not self.has_quant(name):
+                self._tensors[name] = tensor
+                continue
             quantized = self.activation(self.s8(name), tensor.shape, self.quant(name))
             if self.options.io == "float32":
                 self._tensors[name] = tensor

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeml.convert.quantizer import MULTIPLIER_MAX, MULTIPLIER_MIN, Quantizer
+from edgeml.convert.stored import WEIGHT_MAX, stored_integers
 from edgeml.errors import ConversionError
 from edgeml.ir import Node, QuantParams
 
 Array = npt.NDArray[Any]
 ACCUMULATOR_MAX: Final = 2**31 - 1
-WEIGHT_MAX: Final = 127
 
 
 class QuantizedWeights(NamedTuple):
@@ -77,6 +77,9 @@ def layer_constants(
     x, y = quantizer.quant(node.inputs[0]), quantizer.quant(node.output)
     assert bias is not None  # noqa: S101 (the rule's check has refused others)
     try:
+        kept = _stored(node, quantizer, weights, bias)
+        if kept is not None:
+            return _constants(node, quantizer, kept)
         result = quantize_weights(weights, bias, x, y)
         if x_means is not None and quantizer.options.bias_correction:
             real_scale = result.multiplier.astype(np.float64) * y.scale / x.scale
@@ -84,5 +87,25 @@ def layer_constants(
             result = quantize_weights(weights, bias + (error * x_means).sum(axis=1), x, y)
     except ConversionError as error:
         raise ConversionError(f"node {node.name!r} ({node.op}) cannot be quantized: {error}") from error
+    return _constants(node, quantizer, result)
+
+
+def _constants(node: Node, quantizer: Quantizer, result: QuantizedWeights) -> tuple[QuantizedWeights, str, str]:
     bias_constant = quantizer.constant(f"{node.name}/bias_s32", result.bias.astype(np.int32))
     return result, bias_constant, quantizer.constant(f"{node.name}/multiplier", result.multiplier)
+
+
+def _stored(node: Node, quantizer: Quantizer, weights: Array, bias: Array) -> QuantizedWeights | None:
+    """What the source model stored of a layer; None where it stored nothing, or nothing that the artifact can hold."""
+    layer = quantizer.stored.layers.get(node.name)
+    if layer is None:
+        return None
+    x = quantizer.quant(node.inputs[0])
+    found = stored_integers(layer, weights, bias, x, quantizer.quant(node.output))
+    if found is not None:
+        # Below 2^-32 every result is the zero point, and it is with 2^-32 too: an accumulator is under 2^31.
+        result = QuantizedWeights(found.w, found.bias, np.maximum(found.multiplier, np.float32(MULTIPLIER_MIN)))
+        if np.all(_fits(result, x.zero_point)) and np.all(result.multiplier < MULTIPLIER_MAX):
+            return result
+    quantizer.requantized_layers.append(node.name)
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,6 +64,24 @@ class Node:
     def output(self) -> str:
         """The first output."""
         return self.outputs[0]
+
+
+def with_inputs(node: Node, renamed: Mapping[str, str]) -> Node:
+    """The same node reading other tensors; a node that stands for others has them in its attribute `nodes`, which follow."""
+    inputs = tuple(renamed.get(name, name) for name in node.inputs)
+    attributes = dict(node.attributes)
+    if "nodes" in attributes:
+        attributes["nodes"] = tuple(with_inputs(part, renamed) for part in attributes["nodes"])
+    return replace(node, inputs=inputs, attributes=attributes)
+
+
+def with_outputs(node: Node, outputs: tuple[str, ...]) -> Node:
+    """The same node setting other tensors; so does the last one of those that it stands for."""
+    attributes = dict(node.attributes)
+    if "nodes" in attributes:
+        *others, last = attributes["nodes"]
+        attributes["nodes"] = (*others, with_outputs(last, outputs))
+    return replace(node, outputs=outputs, attributes=attributes)
 
 
 def unused_name(stem: str, taken: Container[str]) -> str:

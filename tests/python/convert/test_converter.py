@@ -20,7 +20,7 @@ from edgeml.artifact import Artifact
 from edgeml.artifact.evaluate import evaluate
 from edgeml.convert.float_model import FloatModel
 from edgeml.convert.options import ConvertOptions, Io
-from edgeml.errors import CalibrationError, ConversionError, UnsupportedOperatorError, UsageError
+from edgeml.errors import CalibrationError, ConversionError, UsageError
 from edgeml.session import InferenceSession
 from support.onnx_models import make_model, small_data, small_network
 
@@ -493,13 +493,6 @@ def test_weights_that_are_not_finite_are_refused() -> None:
     )
     with pytest.raises(ConversionError, match="finite"):
         edgeml.convert(model, calibration=data_of("gemm"))
-
-
-def test_quantized_models_are_refused_with_the_way_out() -> None:
-    constants = {"s": np.array(0.1, np.float32), "z": np.array(0, np.int8)}
-    nodes = [NODE("QuantizeLinear", ["x", "s", "z"], ["q"], name="q"), NODE("DequantizeLinear", ["q", "s", "z"], ["y"])]
-    with pytest.raises(UnsupportedOperatorError, match=r"QuantizeLinear \(opset 13, node 'q'\).*float model"):
-        edgeml.convert(make_model(nodes, {"x": ["N", 12]}, ["y"], constants), calibration=data_of("gemm"))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from edgeml.convert.ops import (
     max_pool2d,
     mul,
     pad,
+    rescale,
     reshape,
     resize,
     slice,  # noqa: A004 (the operator's name)
@@ -49,6 +50,7 @@ _FILES: Final = (
     max_pool2d,
     mul,
     pad,
+    rescale,
     reshape,
     resize,
     slice,
@@ -75,6 +77,15 @@ def check_supported(graph: Graph) -> None:
         _check(node, graph)
 
 
+def refusal(node: Node, graph: Graph) -> str | None:
+    """Why a node cannot be quantized; None where it can."""
+    try:
+        _check(node, graph)
+    except ConversionError as error:
+        return str(error)
+    return None
+
+
 def keep_unsupported_float(graph: Graph) -> Graph:
     """The graph with every node that cannot be quantized marked as one that stays in float; its attribute `why` says why.
 
@@ -83,17 +94,19 @@ def keep_unsupported_float(graph: Graph) -> Graph:
     """
     nodes = []
     for node in graph.nodes:
-        kept = node
-        try:
-            _check(node, graph)
-        except ConversionError as error:
-            kept = keep_float(node, str(error))
-            try:
-                RULES[kept.op].check(kept, graph)
-            except UnsupportedOperatorError as unlowered:
-                raise UnsupportedOperatorError(f"{error}; in float: {unlowered}") from unlowered
-        nodes.append(kept)
+        why = refusal(node, graph)
+        nodes.append(node if why is None else lowerable(node, why, graph))
     return graph.with_nodes(nodes)
+
+
+def lowerable(node: Node, why: str, graph: Graph) -> Node:
+    """The node that stands for another one, which stays in float. Raises UnsupportedOperatorError where it has no plain form."""
+    kept = keep_float(node, why)
+    try:
+        RULES[kept.op].check(kept, graph)
+    except UnsupportedOperatorError as error:
+        raise UnsupportedOperatorError(f"{why}; in float: {error}") from error
+    return kept
 
 
 def _check(node: Node, graph: Graph) -> None:
@@ -121,7 +134,8 @@ __all__ = [
     "OperatorRule",
     "OutputRange",
     "check_supported",
-    "keep_float",
     "keep_unsupported_float",
+    "lowerable",
+    "refusal",
     "rule_of",
 ]

@@ -36,7 +36,7 @@ def check(node: Node, graph: Graph) -> None:
             f"broadcasts {shapes[0]} with {shapes[1]}",
             "use an activation of the output's shape on one side",
         )
-    batched = [shape[0] for shape, constant in zip(shapes, constants, strict=True) if constant]
+    batched = [shape[0] for shape, constant in zip(shapes, constants, strict=True) if constant and shape]
     if any(extent != 1 for extent in batched):
         raise unsupported(node, graph, "has a constant with a batch", "use one constant for all samples")
 

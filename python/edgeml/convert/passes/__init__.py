@@ -8,6 +8,7 @@ from typing import Final
 
 from edgeml.convert.passes.canonicalize_reshape import canonicalize_reshape
 from edgeml.convert.passes.drop_identity import drop_identity
+from edgeml.convert.passes.drop_repeated import drop_repeated
 from edgeml.convert.passes.eliminate_dead import eliminate_dead
 from edgeml.convert.passes.fold_affine import fold_affine
 from edgeml.convert.passes.fold_batch_norm import fold_batch_norm
@@ -51,12 +52,34 @@ PASSES: Final[tuple[Pass, ...]] = (  # order matters; the reason stands beside e
 )
 
 
-def run_passes(graph: Graph) -> Graph:
+# Of a model that was quantized elsewhere: nothing that changes a weight, and FakeQuantize stands between the layers.
+QUANTIZED_PASSES: Final[tuple[Pass, ...]] = (
+    fold_constants,
+    drop_identity,
+    drop_repeated,  # so that moves stand side by side again
+    fuse_moves,
+    eliminate_dead,
+    canonicalize_reshape,
+    lower_global_pool,
+    lower_conv1d,
+    lower_gemm,
+    lower_linear,
+    fuse_elementwise,
+    lower_split,
+    lower_softmax,
+    fold_pad,
+    fuse_activation,
+    drop_repeated,  # around the reshapes that were put in
+    eliminate_dead,
+)
+
+
+def run_passes(graph: Graph, passes: tuple[Pass, ...] = PASSES) -> Graph:
     """Apply every pass in order; the graph is verified after each."""
-    for rule in PASSES:
+    for rule in passes:
         graph = rule(graph)
         verify(graph)
     return graph
 
 
-__all__ = ["PASSES", "Pass", "run_passes"]
+__all__ = ["PASSES", "QUANTIZED_PASSES", "Pass", "run_passes"]
