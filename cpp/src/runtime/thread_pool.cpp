@@ -15,6 +15,8 @@ namespace edgeml {
 namespace {
 
 constexpr auto kSpinMax = std::chrono::microseconds(30);
+constexpr int kTileBits = 20;
+constexpr std::int32_t kTilesMax = (1 << kTileBits) - 1;
 
 void relax() noexcept {
 #if defined(__x86_64__)
@@ -39,7 +41,7 @@ bool spin_until(Ready ready) noexcept {
 
 }  // namespace
 
-ThreadPool::ThreadPool(std::int32_t threads) {
+ThreadPool::ThreadPool(std::int32_t threads) : parts_(static_cast<std::size_t>(threads)) {
   workers_.reserve(static_cast<std::size_t>(threads - 1));
   try {
     for (std::int32_t thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
@@ -65,16 +67,34 @@ void ThreadPool::stop() noexcept {
   for (std::thread& worker : workers_) worker.join();
 }
 
+std::uint64_t ThreadPool::word_of(const Unclaimed& tiles) noexcept {
+  return std::uint64_t{tiles.job} << (2 * kTileBits) | std::uint64_t{tiles.first} << kTileBits | tiles.end;
+}
+
+ThreadPool::Unclaimed ThreadPool::tiles_of(std::uint64_t word) noexcept {
+  return {static_cast<std::uint32_t>(word >> (2 * kTileBits)),
+          static_cast<std::uint32_t>(word >> kTileBits) & kTilesMax, static_cast<std::uint32_t>(word) & kTilesMax};
+}
+
 void ThreadPool::parallel_for(std::int32_t count, Task task, void* context) noexcept {
-  if (count <= 1 || workers_.empty() || is_forked()) {
+  if (count <= 1 || count > kTilesMax || workers_.empty() || is_forked()) {
     for (std::int32_t index = 0; index < count; ++index) task(context, index, 0);
     return;
   }
+  run_job(count, task, context);
+}
+
+void ThreadPool::run_job(std::int32_t count, Task task, void* context) noexcept {
   task_.store(task, std::memory_order_relaxed);
   context_.store(context, std::memory_order_relaxed);
   unfinished_.store(count, std::memory_order_relaxed);
-  const std::uint64_t job = (unclaimed_.load(std::memory_order_relaxed) >> 32) + 1;
-  unclaimed_.store(job << 32 | static_cast<std::uint32_t>(count), std::memory_order_release);
+  ++job_;
+  const std::int64_t parts = threads();
+  for (std::int64_t i = 0; i < parts; ++i) {
+    const auto first = static_cast<std::uint32_t>(count * i / parts);
+    const auto end = static_cast<std::uint32_t>(count * (i + 1) / parts);
+    parts_[static_cast<std::size_t>(i)].unclaimed.store(word_of({job_, first, end}), std::memory_order_release);
+  }
   wake_.fetch_add(1, std::memory_order_release);
   wake_.notify_all();
   while (run_one(0)) {
@@ -84,18 +104,30 @@ void ThreadPool::parallel_for(std::int32_t count, Task task, void* context) noex
 }
 
 bool ThreadPool::run_one(std::int32_t thread) noexcept {
-  std::uint64_t state = unclaimed_.load(std::memory_order_acquire);
-  while (static_cast<std::uint32_t>(state) != 0) {
+  const std::int32_t count = threads();
+  for (std::int32_t i = 0; i < count; ++i) {
+    if (run_one_of(parts_[static_cast<std::size_t>((thread + i) % count)], i == 0, thread)) return true;
+  }
+  return false;
+}
+
+// From the front of the thread's own part, from the back of another's.
+bool ThreadPool::run_one_of(Part& part, bool is_own, std::int32_t thread) noexcept {
+  std::uint64_t word = part.unclaimed.load(std::memory_order_acquire);
+  while (true) {
+    Unclaimed tiles = tiles_of(word);
+    if (tiles.first == tiles.end) return false;
     // The exchange succeeds only while this job has unclaimed tiles, and as long as it has, task and context stay.
     const Task task = task_.load(std::memory_order_relaxed);
     void* const context = context_.load(std::memory_order_relaxed);
-    if (unclaimed_.compare_exchange_weak(state, state - 1, std::memory_order_acq_rel, std::memory_order_acquire)) {
-      task(context, static_cast<std::int32_t>(static_cast<std::uint32_t>(state) - 1), thread);
+    const std::uint32_t index = is_own ? tiles.first++ : --tiles.end;
+    if (part.unclaimed.compare_exchange_weak(word, word_of(tiles), std::memory_order_acq_rel,
+                                             std::memory_order_acquire)) {
+      task(context, static_cast<std::int32_t>(index), thread);
       unfinished_.fetch_sub(1, std::memory_order_release);
       return true;
     }
   }
-  return false;
 }
 
 void ThreadPool::work(std::int32_t thread) noexcept {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads that share the tiles of one node at a time. The caller works too; workers sleep on a futex between runs.
+// Threads that share the tiles of one node at a time. The caller works too; workers sleep on a futex between runs. Each
+// thread begins with its own part of the tiles, the same part of every node, so that what it wrote is in its caches
+// when the next node reads it; then it takes what others have left.
 #pragma once
 
 #include <atomic>
@@ -23,7 +25,7 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  std::int32_t threads() const noexcept { return static_cast<std::int32_t>(workers_.size()) + 1; }
+  std::int32_t threads() const noexcept { return static_cast<std::int32_t>(parts_.size()); }
 
   // Between begin_run() and end_run() workers that have nothing to do spin for a moment before they sleep.
   void begin_run() noexcept { running_.store(true, std::memory_order_relaxed); }
@@ -40,9 +42,21 @@ class ThreadPool {
   void work(std::int32_t thread) noexcept;
   bool run_one(std::int32_t thread) noexcept;
 
-  // Tiles of the current job that nobody has claimed, in the low half; the job's number in the high half, so that a
+  // Tiles [first, end) of a job that nobody has claimed. They stand in one word beside the job's number, so that a
   // worker that looks late can never claim a tile of a newer job by an old job's count.
-  std::atomic<std::uint64_t> unclaimed_{0};
+  struct Unclaimed {
+    std::uint32_t job, first, end;  // 24, 20 and 20 bits
+  };
+  struct alignas(64) Part {
+    std::atomic<std::uint64_t> unclaimed{0};
+  };
+  static std::uint64_t word_of(const Unclaimed& tiles) noexcept;
+  static Unclaimed tiles_of(std::uint64_t word) noexcept;
+  bool run_one_of(Part& part, bool is_own, std::int32_t thread) noexcept;
+  void run_job(std::int32_t count, Task task, void* context) noexcept;
+
+  std::vector<Part> parts_;  // one for each thread
+  std::uint32_t job_ = 0;
   std::atomic<Task> task_{nullptr};
   std::atomic<void*> context_{nullptr};
   std::atomic<std::int32_t> unfinished_{0};
