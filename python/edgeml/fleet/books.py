@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -23,14 +24,51 @@ class Book:
     lost: int = 0  # destroyed by the device's medium, as it said
 
 
-def books(connection: sa.Connection) -> list[Book]:
-    """One book per device, by name."""
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """The books of all devices together."""
+
+    produced: int
+    stored: int
+    waiting: int
+    lost: int
+    unaccounted: int
+
+
+def totals(connection: sa.Connection) -> Totals:
+    """Add up all books in the database."""
+    e = t.epoch.c
+    sums = sa.select(*(sa.func.coalesce(sa.func.sum(column), 0) for column in (e.produced, e.stored, e.lost)))
+    produced, stored, lost = (int(value) for value in connection.execute(sums).one())
+    unaccounted = sum(_gone_windows(connection).values())
+    return Totals(
+        produced=produced,
+        stored=stored,
+        waiting=produced - stored - lost - unaccounted,
+        lost=lost,
+        unaccounted=unaccounted,
+    )
+
+
+def devices_with_gaps(connection: sa.Connection, limit: int) -> list[int]:
+    """Ids of devices that have unaccounted windows, most first."""
+    of_device: dict[int, int] = {}
+    for (device_id, _), windows in _gone_windows(connection).items():
+        of_device[device_id] = of_device.get(device_id, 0) + windows
+    worst = sorted(of_device, key=lambda one: (-of_device[one], one))
+    return [one for one in worst if of_device[one]][:limit]
+
+
+def books(connection: sa.Connection, device_ids: Sequence[int] | None = None) -> list[Book]:
+    """One book per device (None: of all), by name."""
     gone = _gone_windows(connection)
     query = (
         sa.select(t.device.c.id, t.device.c.tenant, t.device.c.name, t.epoch)
         .join_from(t.device, t.epoch, t.epoch.c.device_id == t.device.c.id, isouter=True)
         .order_by(t.device.c.tenant, t.device.c.name)
     )
+    if device_ids is not None:
+        query = query.where(t.device.c.id.in_(device_ids))
     sums: dict[tuple[str, str], list[int]] = {}
     for row in connection.execute(query):
         entry = sums.setdefault((row.tenant, row.name), [0, 0, 0, 0])

@@ -69,8 +69,21 @@ def test_changed_periods(connection: sa.Connection) -> set[int]:
     connection.execute(sa.delete(t.drift).where(old.in_(list(parts))))
     if results:
         connection.execute(sa.insert(t.drift), results)
+    _note_worst(connection, {(row.device_id, row.period_start_s) for row in due})
     connection.execute(sa.update(t.rollup).where(same).values(tested=True))
     return {row.device_id for row in due}
+
+
+def _note_worst(connection: sa.Connection, changed: set[tuple[int, int]]) -> None:
+    """Bring drift_period up to date for these devices and periods."""
+    d, worst = t.drift.c, t.drift_period
+    key = sa.tuple_(worst.c.device_id, worst.c.period_start_s)
+    connection.execute(sa.delete(worst).where(key.in_(sorted(changed))))
+    summed = sa.select(
+        d.device_id, d.period_start_s, sa.func.max(d.samples), sa.func.min(d.p_value), sa.func.max(d.psi)
+    )
+    summed = summed.where(sa.tuple_(d.device_id, d.period_start_s).in_(sorted(changed)))
+    connection.execute(sa.insert(worst).from_select(list(worst.c), summed.group_by(d.device_id, d.period_start_s)))
 
 
 def _drift_rows(parts: Sequence[sa.Row[Any]]) -> list[dict[str, Any]]:

@@ -4,19 +4,21 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from edgeml.fleet.books import Book, books
+from edgeml.fleet.books import Book, Totals, books, devices_with_gaps, totals
 from edgeml.fleet.evaluation import schema_of
 from edgeml.fleet.store import tables as t
 from edgeml.fleet.store.periods import newest_of
 
 SILENT_AFTER_S: Final = 900  # three windows of five minutes
 HISTORY_PERIODS: Final = 60
+DEVICES_SHOWN_MAX: Final = 100
 ALARMS_MAX: Final = 50
 EVENTS_MAX: Final = 20
 
@@ -97,11 +99,15 @@ class Model:
 class Overview:
     """Everything at one moment: `drift` the newest period of each device, `history` the newest HISTORY_PERIODS.
 
-    Of both, without a period that has only just begun (newest_telling).
+    Of both, without a period that has only just begun (newest_telling). `devices`, `drift` and `history` are of the
+    devices that were asked for; the other figures are of the whole fleet.
     """
 
     time_s: int
     period_s: int
+    totals: Totals
+    device_count: int
+    online_count: int
     devices: list[Device]
     alarms: list[Alarm]
     drift: list[Drift]
@@ -115,27 +121,27 @@ class Overview:
     @property
     def produced(self) -> int:
         """Windows that the devices say they made."""
-        return sum(device.book.produced for device in self.devices)
+        return self.totals.produced
 
     @property
     def stored(self) -> int:
         """Windows in the store."""
-        return sum(device.book.stored for device in self.devices)
+        return self.totals.stored
 
     @property
     def waiting(self) -> int:
         """Windows still on devices."""
-        return sum(device.book.waiting for device in self.devices)
+        return self.totals.waiting
 
     @property
     def lost(self) -> int:
-        """Windows that devices' media destroyed, as the devices said."""
-        return sum(device.book.lost for device in self.devices)
+        """Windows that the media of devices have destroyed."""
+        return self.totals.lost
 
     @property
     def unaccounted(self) -> int:
         """Windows that nobody has; must be 0."""
-        return sum(device.book.unaccounted for device in self.devices)
+        return self.totals.unaccounted
 
     @property
     def open_alarms(self) -> list[Alarm]:
@@ -143,17 +149,22 @@ class Overview:
         return [alarm for alarm in self.alarms if alarm.closed_s is None]
 
 
-def overview(connection: sa.Connection, *, now_s: int, period_s: int) -> Overview:
-    """Read the state of the fleet in the caller's transaction."""
-    alarms = _alarms(connection)
+def overview(
+    connection: sa.Connection, *, now_s: int, period_s: int, device_ids: Sequence[int] | None = None
+) -> Overview:
+    """Read the state of the fleet in the caller's transaction, with these devices (None: all)."""
+    alarms = open_and_closed_alarms(connection)
     counters = {row.name: row.value for row in connection.execute(sa.select(t.counter))}
     return Overview(
         time_s=now_s,
         period_s=period_s,
-        devices=_devices(connection, alarms, now_s),
+        totals=totals(connection),
+        device_count=_count_devices(connection, sa.true()),
+        online_count=_count_devices(connection, is_in_state("online", now_s)),
+        devices=devices_of(connection, device_ids, alarms, now_s),
         alarms=alarms,
-        drift=_newest_drift(connection),
-        history=_history(connection),
+        drift=_newest_drift(connection, device_ids),
+        history=_history(connection, device_ids),
         models=_models(connection),
         windows_without_schema=_windows_in_state(connection, t.WAITING),
         windows_refused=_windows_in_state(connection, t.REFUSED),
@@ -162,14 +173,76 @@ def overview(connection: sa.Connection, *, now_s: int, period_s: int) -> Overvie
     )
 
 
-def _windows_in_state(connection: sa.Connection, state: int) -> int:
-    query = sa.select(sa.func.count()).select_from(t.window).where(t.window.c.state == state)
+def devices_to_look_at(connection: sa.Connection, *, now_s: int) -> list[int] | None:
+    """Ids of the devices that a page shows: all (None) up to DEVICES_SHOWN_MAX, else those that need people most.
+
+    Those with open alarms, those with unaccounted windows, those that drift most in the newest periods, then by name.
+    """
+    if _count_devices(connection, sa.true()) <= DEVICES_SHOWN_MAX:
+        return None
+    a, worst = t.alarm.c, t.drift_period.c
+    part = DEVICES_SHOWN_MAX // 3
+    alarmed = sa.select(a.device_id).where(a.closed_s.is_(None)).order_by(a.opened_s.desc()).limit(part)
+    newest_s = connection.execute(sa.select(sa.func.max(worst.period_start_s)).where(worst.period_start_s <= now_s))
+    starts = sa.select(worst.period_start_s).where(worst.period_start_s < newest_s.scalar()).distinct()
+    before = connection.execute(starts.order_by(worst.period_start_s.desc()).limit(1)).scalar()  # the last full one
+    drifting = sa.select(worst.device_id).where(worst.period_start_s == before)
+    by_name = sa.select(t.device.c.id).order_by(t.device.c.tenant, t.device.c.name).limit(DEVICES_SHOWN_MAX)
+    ids = [
+        *connection.execute(alarmed).scalars(),
+        *devices_with_gaps(connection, part),
+        *connection.execute(drifting.order_by(worst.psi_max.desc()).limit(part)).scalars(),
+        *connection.execute(by_name).scalars(),
+    ]
+    return list(dict.fromkeys(ids))[:DEVICES_SHOWN_MAX]
+
+
+def page_of_devices(
+    connection: sa.Connection, *, state: str, offset: int, limit: int, now_s: int
+) -> tuple[int, list[int]]:
+    """How many devices are in a state ("any": all), and the ids of a page of them, by name."""
+    condition = sa.true() if state == "any" else is_in_state(state, now_s)
+    query = sa.select(t.device.c.id).where(condition).order_by(t.device.c.tenant, t.device.c.name)
+    ids = connection.execute(query.offset(offset).limit(limit)).scalars().all()
+    return _count_devices(connection, condition), list(ids)
+
+
+def id_of_device(connection: sa.Connection, tenant: str, device: str) -> int | None:
+    """Row of a device; None where there is none."""
+    query = sa.select(t.device.c.id).where(t.device.c.tenant == tenant, t.device.c.name == device)
+    found: int | None = connection.execute(query).scalar()
+    return found
+
+
+def is_in_state(state: str, now_s: int) -> sa.ColumnElement[bool]:
+    """Condition for online, silent or offline, as in Device.state."""
+    is_silent = t.device.c.last_seen_s < now_s - SILENT_AFTER_S
+    return {
+        "online": t.device.c.online & ~is_silent,
+        "silent": t.device.c.online & is_silent,
+        "offline": ~t.device.c.online,
+    }[state]
+
+
+def _count_devices(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> int:
+    query = sa.select(sa.func.count()).select_from(t.device).where(condition)
     return int(connection.execute(query).scalar_one())
 
 
-def _devices(connection: sa.Connection, alarms: list[Alarm], now_s: int) -> list[Device]:
-    of_device = {(book.tenant, book.device): book for book in books(connection)}
-    rows = connection.execute(sa.select(t.device).order_by(t.device.c.tenant, t.device.c.name))
+def _windows_in_state(connection: sa.Connection, state: int) -> int:
+    is_in = t.window.c.state == sa.literal_column(str(state))  # a literal, so that the partial index serves
+    query = sa.select(sa.func.count()).select_from(t.window).where(is_in)
+    return int(connection.execute(query).scalar_one())
+
+
+def devices_of(
+    connection: sa.Connection, device_ids: Sequence[int] | None, alarms: Sequence[Alarm], now_s: int
+) -> list[Device]:
+    """These devices (None: all), by name."""
+    of_device = {(book.tenant, book.device): book for book in books(connection, device_ids)}
+    opened = Counter((alarm.tenant, alarm.device) for alarm in alarms if alarm.closed_s is None)
+    query = sa.select(t.device).order_by(t.device.c.tenant, t.device.c.name)
+    rows = connection.execute(_only(query, device_ids))
     return [
         Device(
             tenant=row.tenant,
@@ -184,10 +257,14 @@ def _devices(connection: sa.Connection, alarms: list[Alarm], now_s: int) -> list
             epsilon_spent_micro=row.epsilon_spent_micro,
             epsilon_budget_micro=row.epsilon_budget_micro,
             book=of_device[row.tenant, row.name],
-            alarms=sum(a.closed_s is None and (a.tenant, a.device) == (row.tenant, row.name) for a in alarms),
+            alarms=opened[row.tenant, row.name],
         )
         for row in rows
     ]
+
+
+def _only(query: sa.Select[Any], device_ids: Sequence[int] | None) -> sa.Select[Any]:
+    return query if device_ids is None else query.where(t.device.c.id.in_(device_ids))
 
 
 def _state(row: sa.Row[Any], now_s: int) -> str:
@@ -196,7 +273,8 @@ def _state(row: sa.Row[Any], now_s: int) -> str:
     return "silent" if now_s - row.last_seen_s > SILENT_AFTER_S else "online"
 
 
-def _alarms(connection: sa.Connection) -> list[Alarm]:
+def open_and_closed_alarms(connection: sa.Connection) -> list[Alarm]:
+    """All open alarms, then the newest closed ones."""
     query = (
         sa.select(t.alarm, t.device.c.tenant, t.device.c.name)
         .join(t.device, t.device.c.id == t.alarm.c.device_id)
@@ -222,8 +300,8 @@ def _alarms(connection: sa.Connection) -> list[Alarm]:
     return alarms
 
 
-def _newest_drift(connection: sa.Connection) -> list[Drift]:
-    query = _drift_query().where(t.drift.c.period_start_s >= newest_of(t.device.c.id, 2))
+def _newest_drift(connection: sa.Connection, device_ids: Sequence[int] | None) -> list[Drift]:
+    query = _only(_drift_query().where(t.drift.c.period_start_s >= newest_of(t.device.c.id, 2)), device_ids)
     of_device: dict[tuple[str, str], list[Drift]] = defaultdict(list)
     for row in connection.execute(query):
         of_device[row.tenant, row.name].append(_drift(row))
@@ -279,16 +357,16 @@ def _drift(row: sa.Row[Any]) -> Drift:
     )
 
 
-def _history(connection: sa.Connection) -> list[DriftPeriod]:
-    d = t.drift.c
+def _history(connection: sa.Connection, device_ids: Sequence[int] | None) -> list[DriftPeriod]:
+    worst = t.drift_period.c
     query = (
-        sa.select(t.device.c.tenant, t.device.c.name, d.period_start_s, sa.func.max(d.samples).label("samples"))
-        .add_columns(sa.func.min(d.p_value).label("p_value"), sa.func.max(d.psi).label("psi"))
-        .join_from(t.device, t.drift, d.device_id == t.device.c.id)
-        .where(d.period_start_s >= newest_of(t.device.c.id, HISTORY_PERIODS))
-        .group_by(t.device.c.tenant, t.device.c.name, d.period_start_s)
-        .order_by(t.device.c.tenant, t.device.c.name, d.period_start_s)
+        sa.select(t.device.c.tenant, t.device.c.name, worst.period_start_s, worst.samples)
+        .add_columns(worst.p_value_min.label("p_value"), worst.psi_max.label("psi"))
+        .join_from(t.device, t.drift_period, worst.device_id == t.device.c.id)
+        .where(worst.period_start_s >= newest_of(t.device.c.id, HISTORY_PERIODS))
+        .order_by(t.device.c.tenant, t.device.c.name, worst.period_start_s)
     )
+    query = _only(query, device_ids)
     of_device: dict[tuple[str, str], list[sa.Row[Any]]] = defaultdict(list)
     for row in connection.execute(query):
         of_device[row.tenant, row.name].append(row)
@@ -310,9 +388,8 @@ def _history(connection: sa.Connection) -> list[DriftPeriod]:
 
 
 def _models(connection: sa.Connection) -> list[Model]:
-    running: dict[bytes, int] = defaultdict(int)
-    for row in connection.execute(sa.select(t.device.c.model_id)):
-        running[row.model_id] += 1
+    counted = sa.select(t.device.c.model_id, sa.func.count()).group_by(t.device.c.model_id)
+    running: dict[bytes | None, int] = {row[0]: row[1] for row in connection.execute(counted)}
     rows = connection.execute(sa.select(t.model).order_by(t.model.c.pushed_s.desc(), t.model.c.model_id))
     return [
         Model(
@@ -321,7 +398,7 @@ def _models(connection: sa.Connection) -> list[Model]:
             name=row.name,
             bytes=row.bytes,
             pushed_s=row.pushed_s,
-            devices=running[row.model_id],
+            devices=running.get(row.model_id, 0),
             metadata=json.loads(row.metadata),
         )
         for row in rows

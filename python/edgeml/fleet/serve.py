@@ -29,6 +29,7 @@ from edgeml.fleet.dashboard.access import load_or_make_token
 from edgeml.fleet.dashboard.app import make_app
 from edgeml.fleet.evaluation import evaluate
 from edgeml.fleet.store.engine import hide_password, open_store, writing
+from edgeml.fleet.store.retention import retain
 from edgeml.fleet.tokens import FIRST_TOKEN, ROLES, add_token, has_tokens
 from edgeml.telemetry.broker_address import BrokerAddress
 
@@ -36,6 +37,7 @@ log: Final = logging.getLogger(__name__)
 
 EVALUATE_EVERY_S: Final = 1.0
 EVERYTHING_EVERY_S: Final = 60.0
+RETAIN_EVERY_S: Final = 3600.0
 SHUTDOWN_TIMEOUT_S: Final = 3
 
 
@@ -86,6 +88,7 @@ def serve(config: FleetConfig, options: ServeOptions) -> None:
         for name, work in (
             ("collector", partial(collector.run, stop)),
             ("evaluation", partial(_keep_evaluating, engine, config, stop)),
+            ("retention", partial(_keep_forgetting, engine, stop)),
         ):
             thread = threading.Thread(target=work, name=name)
             thread.start()
@@ -145,6 +148,17 @@ def _keep_evaluating(engine: sa.Engine, config: FleetConfig, stop: threading.Eve
         except Exception:  # the intake goes on without evaluation, and the log says so every time
             log.exception("evaluation failed; trying again")
         stop.wait(EVALUATE_EVERY_S)
+
+
+def _keep_forgetting(engine: sa.Engine, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            retain(engine, now_s=int(time.time()))
+        except OperationalError as error:
+            log.warning("retention: %s; trying again", error.orig)
+        except Exception:  # the intake goes on, and the log says so every time
+            log.exception("retention failed; trying again")
+        stop.wait(RETAIN_EVERY_S)
 
 
 def _announce(ready: Ready, new_token: str | None, ready_file: Path | None, stack: ExitStack) -> None:

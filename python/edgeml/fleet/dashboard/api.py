@@ -17,9 +17,22 @@ from starlette.routing import Route
 
 from edgeml.errors import FleetError
 from edgeml.fleet import audit
-from edgeml.fleet.books import Book
+from edgeml.fleet.books import Book, books, totals
 from edgeml.fleet.dashboard.json_schema import schema_of
-from edgeml.fleet.overview import Alarm, Device, Drift, Model, Overview, drift_of_device, overview
+from edgeml.fleet.overview import (
+    Alarm,
+    Device,
+    Drift,
+    Model,
+    Overview,
+    devices_of,
+    devices_to_look_at,
+    drift_of_device,
+    id_of_device,
+    open_and_closed_alarms,
+    overview,
+    page_of_devices,
+)
 from edgeml.fleet.store.engine import reading, writing
 from edgeml.fleet.tokens import ROLES, Actor, Token, add_token, list_tokens, revoke_token
 
@@ -49,9 +62,23 @@ class Call:
     now_s: int
     period_s: int
 
-    def state(self) -> Overview:
-        """Read the overview."""
-        return overview(self.connection, now_s=self.now_s, period_s=self.period_s)
+    def state(self, device_ids: Sequence[int] | None = None) -> Overview:
+        """Read the overview with these devices; None: those that a page shows."""
+        shown = devices_to_look_at(self.connection, now_s=self.now_s) if device_ids is None else device_ids
+        return overview(self.connection, now_s=self.now_s, period_s=self.period_s, device_ids=shown)
+
+    def page(self, state: str = "any") -> tuple[int, list[int]]:
+        """How many devices there are, and the ids of those that `limit` and `offset` ask for."""
+        part = {name: self.values[name] for name in ("offset", "limit")}
+        return page_of_devices(self.connection, state=state, now_s=self.now_s, **part)
+
+    def device_id(self) -> int:
+        """Row of the device that the path names."""
+        tenant, device = self.values["tenant"], self.values["device"]
+        found = id_of_device(self.connection, tenant, device)
+        if found is None:
+            raise RefusedError(404, f"there is no device {tenant}/{device}")
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +115,8 @@ def _sums(state: Overview) -> dict[str, int]:
 
 
 def _books(call: Call) -> Any:
-    state = call.state()
-    return {**_sums(state), "devices": _part([asdict(device.book) for device in state.devices], call)}
+    _, ids = call.page()
+    return {**asdict(totals(call.connection)), "devices": [asdict(one) for one in books(call.connection, ids)]}
 
 
 def _part(rows: list[Any], call: Call) -> list[Any]:
@@ -98,24 +125,21 @@ def _part(rows: list[Any], call: Call) -> list[Any]:
 
 
 def _devices(call: Call) -> Any:
-    wanted = call.values["state"]
-    devices = [asdict(one) for one in call.state().devices if wanted in ("any", one.state)]
-    return {"total": len(devices), "devices": _part(devices, call)}
+    total, ids = call.page(call.values["state"])
+    found = devices_of(call.connection, ids, open_and_closed_alarms(call.connection), call.now_s)
+    return {"total": total, "devices": [asdict(one) for one in found]}
 
 
 def _device(call: Call) -> Any:
-    names = (call.values["tenant"], call.values["device"])
-    for one in call.state().devices:
-        if (one.tenant, one.device) == names:
-            return asdict(one)
-    raise RefusedError(404, f"there is no device {'/'.join(names)}")
+    alarms = open_and_closed_alarms(call.connection)
+    (found,) = devices_of(call.connection, [call.device_id()], alarms, call.now_s)
+    return asdict(found)
 
 
 def _device_drift(call: Call) -> Any:
-    _device(call)
-    return {
-        "drift": [asdict(o) for o in drift_of_device(call.connection, call.values["tenant"], call.values["device"])]
-    }
+    call.device_id()
+    tests = drift_of_device(call.connection, call.values["tenant"], call.values["device"])
+    return {"drift": [asdict(one) for one in tests]}
 
 
 def _drift(call: Call) -> Any:
@@ -124,7 +148,7 @@ def _drift(call: Call) -> Any:
 
 
 def _alarms(call: Call) -> Any:
-    alarms = call.state().alarms
+    alarms = open_and_closed_alarms(call.connection)
     return {"alarms": [asdict(one) for one in alarms if one.closed_s is None or not call.values["open"]]}
 
 
@@ -227,7 +251,7 @@ ENDPOINTS: Final = (
         method="GET",
         path="/drift",
         role="viewer",
-        summary="Drift tests of the newest period of every device, least likely first",
+        summary="Drift tests of the newest period of the devices that need people most, least likely first",
         answer=_object(drift=_list_of(Drift)),
         handler=_drift,
         query=PAGE,

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from edgeml.fleet.dashboard import api, charts, metrics, texts
 from edgeml.fleet.dashboard.access import RequireToken
 from edgeml.fleet.histograms import histograms_of
-from edgeml.fleet.overview import EVENTS_MAX, Overview, drift_of_device, overview
+from edgeml.fleet.overview import EVENTS_MAX, Overview, devices_to_look_at, drift_of_device, id_of_device, overview
 from edgeml.fleet.store import tables as t
 from edgeml.fleet.store.engine import reading
 
@@ -81,10 +81,11 @@ class _Pages:
         """Show one device: identity, book, budget, drift over time, histograms of the newest period, events."""
         tenant, name = request.path_params["tenant"], request.path_params["device"]
         with reading(self._engine) as connection:
-            state = overview(connection, now_s=int(self._clock()), period_s=self._period_s)
-            device = next((one for one in state.devices if (one.tenant, one.device) == (tenant, name)), None)
-            if device is None:
+            device_id = id_of_device(connection, tenant, name)
+            if device_id is None:
                 raise HTTPException(404)
+            state = overview(connection, now_s=int(self._clock()), period_s=self._period_s, device_ids=[device_id])
+            (device,) = state.devices
             drift = drift_of_device(connection, tenant, name)
             period = histograms_of(connection, tenant, name, before_s=drift[-1].period_start_s if drift else None)
             events = connection.execute(
@@ -131,8 +132,10 @@ class _Pages:
         return self._templates.get_template("token.html").render()
 
     def _state(self) -> Overview:
+        now_s = int(self._clock())
         with reading(self._engine) as connection:
-            return overview(connection, now_s=int(self._clock()), period_s=self._period_s)
+            shown = devices_to_look_at(connection, now_s=now_s)
+            return overview(connection, now_s=now_s, period_s=self._period_s, device_ids=shown)
 
     def _page(self, template: str, state: Overview, **values: Any) -> Response:
         ago = partial(texts.ago, now_s=state.time_s)

@@ -46,28 +46,29 @@ class RollUp:
     def __init__(self) -> None:
         self._sums: dict[RollUpKey, _Sum] = {}
 
-    def add(self, key: RollUpKey, counts: NDArray[np.int64], *, merged: int) -> None:
-        """Add one window: `counts`, as long as its schema says, of `merged` releases."""
+    def add(self, key: RollUpKey, counts: NDArray[np.int64], *, merged: int, windows: int = 1) -> None:
+        """Add windows: `counts`, as long as their schema says, of `merged` releases."""
         entry = self._sums.get(key)
         if entry is None:
             entry = self._sums[key] = _Sum(np.zeros(len(counts), dtype=np.int64))
         entry.counts += counts
-        entry.windows += 1
+        entry.windows += windows
         entry.releases += merged
 
-    def write(self, connection: sa.Connection) -> None:
-        """Add the sums to the store."""
+    def write(self, connection: sa.Connection, table: sa.Table = t.rollup) -> None:
+        """Add the sums to the rows of `table`: rollup or rollup_day."""
         if not self._sums:
             return
-        new = {"windows": 0, "releases": 0, "counts": b"", "tested": False}
-        insert_new(connection, t.rollup, [key._asdict() | new for key in sorted(self._sums)])
+        changed = {"tested": False} if "tested" in table.c else {}
+        new = {"windows": 0, "releases": 0, "counts": b"", **changed}
+        insert_new(connection, table, [key._asdict() | new for key in sorted(self._sums)])
         query = (
-            sa.select(t.rollup)
+            sa.select(table)
             .where(
-                t.rollup.c.device_id.in_(sorted({key.device_id for key in self._sums})),
-                t.rollup.c.period_start_s.in_(sorted({key.period_start_s for key in self._sums})),
+                table.c.device_id.in_(sorted({key.device_id for key in self._sums})),
+                table.c.period_start_s.in_(sorted({key.period_start_s for key in self._sums})),
             )
-            .order_by(t.rollup.c.id)
+            .order_by(table.c.id)
             .with_for_update()
         )
         changes = []
@@ -81,10 +82,10 @@ class RollUp:
                         "windows": row.windows + entry.windows,
                         "releases": row.releases + entry.releases,
                         "counts": counts.astype("<i8").tobytes(),
-                        "tested": False,
+                        **changed,
                     }
                 )
-        update = sa.update(t.rollup).where(t.rollup.c.id == sa.bindparam("row"))
+        update = sa.update(table).where(table.c.id == sa.bindparam("row"))
         connection.execute(update, changes)
 
 

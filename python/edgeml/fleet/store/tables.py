@@ -98,6 +98,12 @@ sa.Index(
     sqlite_where=window.c.state == WAITING,
     postgresql_where=window.c.state == WAITING,
 )
+sa.Index(
+    "window_refused",
+    window.c.schema_id,
+    sqlite_where=window.c.state == REFUSED,
+    postgresql_where=window.c.state == REFUSED,
+)
 
 # Sum of all windows of one device, model and noise scale that start in one period.
 rollup: Final = sa.Table(
@@ -119,12 +125,45 @@ rollup: Final = sa.Table(
         name="rollup_once",
     ),
 )
+sa.Index("rollup_age", rollup.c.period_start_s)
 sa.Index(
     "rollup_untested",
     rollup.c.tested,
     sqlite_where=sa.text("NOT tested"),
     postgresql_where=sa.text("NOT tested"),
 )
+
+# Of days that are long over, the roll-ups of a day added together: what is kept for ever.
+rollup_day: Final = sa.Table(
+    "rollup_day",
+    metadata,
+    sa.Column("id", ROW_ID, primary_key=True),
+    sa.Column("device_id", sa.BigInteger, sa.ForeignKey("device.id"), nullable=False),
+    sa.Column("model_id", sa.LargeBinary, nullable=False),
+    sa.Column("schema_id", sa.LargeBinary, nullable=False),
+    sa.Column("period_start_s", sa.BigInteger, nullable=False),  # of the day
+    sa.Column("noise_numerator", sa.BigInteger, nullable=False),
+    sa.Column("noise_denominator", sa.BigInteger, nullable=False),
+    sa.Column("windows", sa.BigInteger, nullable=False),
+    sa.Column("releases", sa.BigInteger, nullable=False),
+    sa.Column("counts", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint(
+        *("device_id", "period_start_s", "model_id", "schema_id", "noise_numerator", "noise_denominator"),
+        name="rollup_day_once",
+    ),
+)
+
+# The worst of all features of one device in one period, so that a page about many devices reads few rows.
+drift_period: Final = sa.Table(
+    "drift_period",
+    metadata,
+    sa.Column("device_id", sa.BigInteger, sa.ForeignKey("device.id"), primary_key=True),
+    sa.Column("period_start_s", sa.BigInteger, primary_key=True),
+    sa.Column("samples", sa.Double, nullable=False),
+    sa.Column("p_value_min", sa.Double, nullable=False),
+    sa.Column("psi_max", sa.Double, nullable=False),
+)
+sa.Index("drift_period_worst", drift_period.c.period_start_s, drift_period.c.psi_max)
 
 drift: Final = sa.Table(
     "drift",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeml.fleet.books import Book
+from edgeml.fleet.books import Book, Totals
 from edgeml.fleet.dashboard import charts
 from edgeml.fleet.dashboard.charts import Line
 from edgeml.fleet.histograms import Histogram
@@ -53,6 +53,9 @@ def state(drift: Sequence[Drift], stored: int = 5, waiting: int = 3, unaccounted
     return Overview(
         time_s=0,
         period_s=1,
+        totals=Totals(produced=book.produced, stored=stored, waiting=waiting, lost=0, unaccounted=unaccounted),
+        device_count=1,
+        online_count=1,
         devices=[device],
         alarms=[],
         drift=list(drift),
