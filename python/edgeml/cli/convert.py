@@ -57,11 +57,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="prune: share of weights to make zero, 0.5 for example (default: none); see docs/howto/prune.md",
     )
     parser.add_argument(
+        "--latency-budget",
+        type=float,
+        metavar="SHARE",
+        help="prune, in the place of --sparsity: until the predicted time on --target-isa is this share of the dense one",
+    )
+    parser.add_argument(
         "--block-rows",
         type=int,
         choices=BLOCK_ROWS,
-        default=defaults.block_rows,
-        help="for --sparsity: output channels of a block of zeros, 4 input channels wide (default: %(default)s)",
+        help="output channels of a block of zeros, 4 input channels wide (default: 2; with --latency-budget each layer's best)",
     )
     parser.add_argument(
         "--io", choices=get_args(Io), default=defaults.io, help="type of inputs and outputs (default: %(default)s)"
@@ -90,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
         bias_correction=not args.no_bias_correction,
         int8_only=args.int8_only,
         sparsity=args.sparsity,
+        latency_budget=args.latency_budget,
         block_rows=args.block_rows,
         io=args.io,
         target_isa=args.target_isa,

@@ -24,13 +24,13 @@ from edgeml.convert.ops import check_supported, keep_unsupported_float
 from edgeml.convert.ops.float32 import float_nodes
 from edgeml.convert.options import ConvertOptions, Io
 from edgeml.convert.passes import QUANTIZED_PASSES, run_passes
-from edgeml.convert.prune.pruner import prune
+from edgeml.convert.prune.pruner import Pruned, goal_of, prune
 from edgeml.convert.quantization import quantize, quantize_stored
 from edgeml.convert.report.html import write_report
 from edgeml.convert.stored_quantization import assign
 from edgeml.convert.telemetry import build_schema
 from edgeml.convert.weight_storage import choose_storage
-from edgeml.errors import CalibrationError, UnsupportedOperatorError
+from edgeml.errors import CalibrationError, UnsupportedOperatorError, UsageError
 from edgeml.golden_vectors import make_golden_vectors
 from edgeml.ir import Graph
 from edgeml.session import InferenceSession
@@ -104,9 +104,9 @@ def _from_float(imported: ImportedModel, calibration: CalibrationSource | None, 
             "a float model needs calibration data; give real inputs with calibration=, --calibration"
         )
     data = CalibrationData(calibration, graph)
-    if options.sparsity is not None:
-        graph = prune(graph, data, options.sparsity, options.block_rows).graph
-    return _Prepared(graph, quantize(graph, calibrate(graph, data), options), data)
+    pruned = prune(graph, data, goal_of(options)) if options.prunes else None
+    graph = graph if pruned is None else pruned.graph
+    return _Prepared(graph, quantize(graph, calibrate(graph, data), options), data, pruned=pruned)
 
 
 def _from_stored(
@@ -115,6 +115,8 @@ def _from_stored(
     """Take over the quantization that a model carries; None for a float model. Data, if given, serve telemetry and report."""
     if imported.stored is None:
         return None
+    if options.prunes:
+        raise UsageError("the model is quantized already and cannot be pruned; prune the float model that it was made from")
     assigned = assign(run_passes(imported.graph, QUANTIZED_PASSES), float_outputs=options.io == "float32")
     if options.int8_only and (kept := float_nodes(assigned.graph)):
         raise UnsupportedOperatorError(f"node {kept[0]['node']!r} stays in float: {kept[0]['why']}")

@@ -15,7 +15,7 @@ from edgeml.errors import UsageError
 RangeMethod = Literal["minmax", "percentile", "mse"]
 Io = Literal["float32", "int8"]
 PERCENTILE_MIN: Final = 50.0  # exclusive
-_PRUNING: Final = ("sparsity", "block_rows")
+_PRUNING: Final = ("sparsity", "latency_budget", "block_rows")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,10 @@ class ConvertOptions:
     int8_only: refuse a model in which a node would stay in float because no int8 operator computes it.
     sparsity: in (0, 1): the share of weights to make zero, of all layers but the first, depthwise and grouped ones, in blocks
         of block_rows output channels x 4 input channels; None prunes nothing.
-    block_rows: 1, 2 or 4: higher blocks run faster, lower ones cost less accuracy.
+    latency_budget: in (0, 1), in the place of sparsity: prune until the cycles that the cost model predicts for these layers and
+        the first one on target_isa are at most this share of the dense ones.
+    block_rows: 1, 2 or 4: higher blocks run faster, lower ones cost less accuracy; None: 2 with sparsity, and with a latency
+        budget what is best for each layer.
     io: `float32` keeps the source model's inputs and outputs; `int8` exposes the quantized ones.
 
     Raises:
@@ -44,7 +47,8 @@ class ConvertOptions:
     target_isa: str = "avx512vnni"
     int8_only: bool = False
     sparsity: float | None = None
-    block_rows: int = 2
+    latency_budget: float | None = None
+    block_rows: int | None = None
     io: Io = "float32"
 
     def __post_init__(self) -> None:
@@ -56,12 +60,21 @@ class ConvertOptions:
             raise UsageError(f"target ISA {self.target_isa!r} is not one of {', '.join(_core.ISA_LEVELS)}")
         if self.sparsity is not None and not 0 < self.sparsity < 1:
             raise UsageError(f"sparsity {self.sparsity:g} is not a share of zeros between 0 and 1, 0.5 for example")
-        if self.block_rows not in BLOCK_ROWS:
+        if self.latency_budget is not None and not 0 < self.latency_budget < 1:
+            raise UsageError(f"latency budget {self.latency_budget:g} is not a share between 0 and 1, 0.7 for example")
+        if self.sparsity is not None and self.latency_budget is not None:
+            raise UsageError("sparsity and latency budget exclude each other; give one of them")
+        if self.block_rows is not None and self.block_rows not in BLOCK_ROWS:
             raise UsageError(f"block rows {self.block_rows} is not one of {', '.join(map(str, BLOCK_ROWS))}")
         if self.io not in get_args(Io):
             raise UsageError(f"io {self.io!r} is not one of {', '.join(get_args(Io))}")
 
+    @property
+    def prunes(self) -> bool:
+        """Whether pruning was asked for."""
+        return self.sparsity is not None or self.latency_budget is not None
+
     def as_metadata(self) -> dict[str, Any]:
         """The options by name; those of pruning only where it was asked for."""
         fields = dataclasses.asdict(self)
-        return fields if self.sparsity is not None else {name: fields[name] for name in fields if name not in _PRUNING}
+        return fields if self.prunes else {name: fields[name] for name in fields if name not in _PRUNING}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -118,21 +119,26 @@ class Layer:
         return y[sample, :, position // width, position % width]
 
 
-def prunable_layers(graph: Graph) -> tuple[Layer, ...]:
-    """All that can be pruned, in execution order: not depthwise, not grouped, not reading a graph input, weights not shared."""
-    first = _inputs_and_their_shapes(graph)
-    names = [node.inputs[1] for node in graph.nodes if node.op in ("Conv", "Gemm", "Linear")]
+def layers_of(graph: Graph) -> tuple[Layer, ...]:
+    """All Conv, Gemm and Linear with constant weights and one group, in execution order."""
     layers = []
     for node in graph.nodes:
-        if node.op not in ("Conv", "Gemm", "Linear") or node.inputs[0] in first or names.count(node.inputs[1]) > 1:
-            continue
-        if node.attributes.get("group", 1) != 1:
+        if node.op not in ("Conv", "Gemm", "Linear") or node.attributes.get("group", 1) != 1:
             continue
         shape, y = graph.tensors[node.inputs[1]].shape, graph.tensors[node.output].shape
         window = window_of(node, graph) if node.op == "Conv" else None
         positions = math.prod(y[2:]) if node.op == "Conv" else math.prod(y[1:-1])
         layers.append(Layer(node, shape, window, positions))
     return tuple(layers)
+
+
+def prunable_layers(graph: Graph) -> tuple[Layer, ...]:
+    """Those that may be pruned: all that read no graph input and share their weights with no other node."""
+    first = _inputs_and_their_shapes(graph)
+    uses = Counter(name for node in graph.nodes for name in node.inputs)
+    return tuple(
+        layer for layer in layers_of(graph) if layer.node.inputs[0] not in first and uses[layer.node.inputs[1]] == 1
+    )
 
 
 def _inputs_and_their_shapes(graph: Graph) -> set[str]:

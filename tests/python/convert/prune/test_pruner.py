@@ -13,11 +13,13 @@ from onnx import helper
 
 import edgeml.convert
 from edgeml.artifact import Artifact
+from edgeml.artifact.block_sparse import present_blocks
 from edgeml.cli.main import main
 from edgeml.convert.artifact_run import run_artifact
 from edgeml.convert.comparison import compare
 from edgeml.convert.float_model import FloatModel
 from edgeml.convert.options import ConvertOptions
+from edgeml.convert.weight_storage import layer_shape, predicted_cycles
 from edgeml.errors import ConversionError, UsageError
 from support.needs import REPOSITORY, SHARED, need_shared
 from support.onnx_models import make_model
@@ -151,11 +153,41 @@ def test_zeros_of_a_sparse_model_survive() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("sparsity", 0.0), ("sparsity", 1.0), ("sparsity", float("nan")), ("block_rows", 3)]
+    ("field", "value"),
+    [("sparsity", 0.0), ("sparsity", 1.0), ("sparsity", float("nan")), ("block_rows", 3), ("latency_budget", 1.5)],
 )
 def test_a_bad_option_is_one_sentence(field: str, value: float) -> None:
     with pytest.raises(UsageError, match=field.replace("_", " ")):
         ConvertOptions(**{field: value})
+
+
+def test_two_goals_are_one_too_many() -> None:
+    with pytest.raises(UsageError, match="exclude each other"):
+        ConvertOptions(sparsity=0.5, latency_budget=0.5)
+
+
+@pytest.mark.parametrize("isa", ["avx512vnni", "neondot"])
+def test_a_latency_budget_is_respected(isa: str) -> None:
+    """The prediction for the artifact as it is stored, over the layers that the cost model knows, against the dense one."""
+
+    def cycles(artifact: Artifact, *, dense: bool) -> float:
+        total = 0.0
+        for node in artifact.graph.nodes:
+            shape = layer_shape(artifact.graph, node)
+            if shape is None:
+                continue
+            weights = artifact.graph.tensors[node.inputs[1]]
+            rows = 0 if dense else weights.block_rows
+            blocks = int(present_blocks(weights.data, rows).sum()) if rows else 0
+            total += predicted_cycles(shape, isa, block_rows=rows, blocks=blocks)
+        return total
+
+    options = ConvertOptions(latency_budget=0.7, target_isa=isa)
+    artifact = edgeml.convert(network(32), calibration={"x": samples()}, options=options)
+    assert cycles(artifact, dense=False) <= 0.7 * cycles(artifact, dense=True)
+    too_low = ConvertOptions(latency_budget=0.01, target_isa=isa)
+    with pytest.raises(ConversionError, match="ask for more than 0"):
+        edgeml.convert(network(32), calibration={"x": samples()}, options=too_low)
 
 
 def test_a_model_without_a_layer_to_prune_says_so() -> None:
