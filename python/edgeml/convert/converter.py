@@ -79,7 +79,7 @@ def convert(
     if report is not None:
         if not feed:
             raise CalibrationError("a report compares layers on data; give calibration data, or leave the report out")
-        write_report(report, artifact, graph, feed)
+        write_report(report, artifact, graph, feed, prepared.pruned)
     return artifact
 
 
@@ -91,6 +91,7 @@ class _Prepared:
     quantized: Graph
     data: CalibrationData | None
     requantized: tuple[str, ...] = ()
+    pruned: Pruned | None = None
 
 
 def _from_float(imported: ImportedModel, calibration: CalibrationSource | None, options: ConvertOptions) -> _Prepared:
@@ -116,7 +117,9 @@ def _from_stored(
     if imported.stored is None:
         return None
     if options.prunes:
-        raise UsageError("the model is quantized already and cannot be pruned; prune the float model that it was made from")
+        raise UsageError(
+            "the model is quantized already and cannot be pruned; prune the float model that it was made from"
+        )
     assigned = assign(run_passes(imported.graph, QUANTIZED_PASSES), float_outputs=options.io == "float32")
     if options.int8_only and (kept := float_nodes(assigned.graph)):
         raise UnsupportedOperatorError(f"node {kept[0]['node']!r} stays in float: {kept[0]['why']}")

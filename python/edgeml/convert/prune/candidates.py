@@ -20,7 +20,7 @@ from edgeml.convert.prune.sensitivity import OutputLoss, loss_curve
 from edgeml.ir import Graph
 
 Array = npt.NDArray[Any]
-MEASURED_SHARES: Final = (0.5, 0.8)  # of a layer's blocks removed, where the loss is measured
+MEASURED_SHARES: Final = (0.2, 0.5, 0.8)  # of a layer's blocks removed, where the loss is measured
 LEVELS: Final = 48  # choices of each layer between dense and nearly empty
 LEAST_KEPT: Final = 0.02  # of a layer's blocks: an empty layer cuts the network
 

@@ -40,6 +40,7 @@ class LayerDensity:
     name: str
     weights: int
     kept: int
+    block_rows: int
     loss: float
 
 
@@ -83,6 +84,7 @@ def prune(graph: Graph, data: CalibrationData, goal: Goal) -> Pruned:
             name=layer.name,
             weights=layer.weights,
             kept=int(np.count_nonzero(layer.weights_of(masks[layer.name].astype(np.float64)))),
+            block_rows=choice.candidate.block_rows,
             loss=float(choice.candidate.losses[choice.number]),
         )
         for layer, choice in zip(layers, choices, strict=True)

@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeml.artifact import Artifact
+from edgeml.convert.prune.pruner import Pruned
 from edgeml.convert.report.charts import histogram, sqnr_bars
 from edgeml.convert.report.layer_errors import LayerError, measure_layer_errors
+from edgeml.convert.report.pruning import pruning_section
 from edgeml.errors import UsageError
 from edgeml.ir import Graph
 from edgeml.session import InferenceSession
@@ -36,12 +38,15 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; } th, td { border-bottom: 1px solid var(--line); padding: .2rem .5rem; text-align: left; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } .wide { overflow-x: auto; }
+.grid { stroke: var(--line); } .curve { fill: none; stroke: var(--good); stroke-width: 2; }
 svg text { font: 11px system-ui, sans-serif; fill: var(--ink); } .good { fill: var(--good); } .weak { fill: var(--weak); }
 p.soft { color: var(--soft); } td.weak { color: var(--weak); }
 """
 
 
-def write_report(path: str | os.PathLike[str], artifact: Artifact, graph: Graph, feed: Mapping[str, Array]) -> None:
+def write_report(
+    path: str | os.PathLike[str], artifact: Artifact, graph: Graph, feed: Mapping[str, Array], pruned: Pruned | None
+) -> None:
     """Measure an artifact against its float graph on samples and write the page, whole or not at all.
 
     Raises:
@@ -49,7 +54,7 @@ def write_report(path: str | os.PathLike[str], artifact: Artifact, graph: Graph,
     """
     session = InferenceSession(artifact.to_bytes(), threads=1)
     title = f"us ({session.isa}, 1 thread)"
-    page = render(artifact, measure_layer_errors(artifact, graph, feed), title, _durations(session, feed))
+    page = render(artifact, measure_layer_errors(artifact, graph, feed), title, _durations(session, feed), pruned)
     try:
         write_whole_file(path, page.encode())
     except OSError as error:
@@ -67,7 +72,13 @@ def _durations(session: InferenceSession, feed: Mapping[str, Array]) -> dict[str
     return {row.name: row.duration_ns for row in session.profile(one, runs=_TIMED_RUNS)}
 
 
-def render(artifact: Artifact, rows: Sequence[LayerError], time_title: str, durations_ns: Mapping[str, int]) -> str:
+def render(
+    artifact: Artifact,
+    rows: Sequence[LayerError],
+    time_title: str,
+    durations_ns: Mapping[str, int],
+    pruned: Pruned | None,
+) -> str:
     """The page. `time_title` says what the durations, nanoseconds by node name, were measured on."""
     metadata = artifact.metadata
     name = escape(str(metadata.get("name") or "model"))
@@ -78,6 +89,7 @@ def render(artifact: Artifact, rows: Sequence[LayerError], time_title: str, dura
             f"<title>{name}: conversion report</title><style>{_STYLE}</style></head><body>",
             f"<h1>{name}</h1>",
             _facts(artifact),
+            "" if pruned is None else pruning_section(pruned),
             "<h2>Noise that int8 adds, layer by layer</h2>",
             f"<p>{_first_divergence(rows)}</p>",
             f'<div class="wide">{sqnr_bars(rows, WEAK_DB)}</div>',

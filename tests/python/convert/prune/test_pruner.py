@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
+from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
 import edgeml.convert
 from edgeml.artifact import Artifact
@@ -159,6 +160,21 @@ def test_zeros_of_a_sparse_model_survive() -> None:
 def test_a_bad_option_is_one_sentence(field: str, value: float) -> None:
     with pytest.raises(UsageError, match=field.replace("_", " ")):
         ConvertOptions(**{field: value})
+
+
+def test_a_quantized_model_is_refused(tmp_path: Path) -> None:
+    onnx.save(network(), tmp_path / "float.onnx")
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self._left = [{"x": samples(10)}]
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return self._left.pop() if self._left else None
+
+    quantize_static(str(tmp_path / "float.onnx"), str(tmp_path / "int8.onnx"), Reader())
+    with pytest.raises(UsageError, match="quantized already"):
+        edgeml.convert(tmp_path / "int8.onnx", calibration={"x": samples()}, options=ConvertOptions(sparsity=0.5))
 
 
 def test_two_goals_are_one_too_many() -> None:

@@ -23,9 +23,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def convert(folder: Path, report: Path) -> int:
+def convert(folder: Path, report: Path, *options: str) -> int:
     paths = [str(folder / "net.onnx"), "-o", str(folder / "net.edgeml"), "--calibration", str(folder / "data.npz")]
-    return main(["convert", *paths, "--report", str(report)])
+    return main(["convert", *paths, "--report", str(report), *options])
 
 
 def test_the_page_stands_alone_and_has_every_layer(folder: Path) -> None:
@@ -43,6 +43,19 @@ def test_the_page_stands_alone_and_has_every_layer(folder: Path) -> None:
         float(cell.text or "nan") > 10 for row in rows[1:] for cell in row.findall("td")[2:3] if cell.text != "exact"
     )
     assert artifact.model_id.hex() in text
+
+
+def test_a_pruned_model_has_its_curve_and_the_density_of_every_layer(folder: Path) -> None:
+    assert convert(folder, folder / "report.html", "--sparsity", "0.5", "--block-rows", "1") == 0
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    section = text[text.index("<h2>Pruning</h2>") :]
+    picture = ET.fromstring(section[section.index("<svg") : section.index("</svg>") + len("</svg>")])  # noqa: S314
+    assert len(picture.findall("circle")) > 10
+    table = section[section.index("<table>") : section.index("</table>") + len("</table>")]
+    rows = ET.fromstring(table).findall("tr")[1:]  # noqa: S314
+    weights, kept = (sum(int(row[i].text.replace(",", "")) for row in rows) for i in (1, 2))
+    assert weights == 8 * 8 + 5 * 8
+    assert kept <= 0.5 * weights
 
 
 def test_a_report_that_cannot_be_written_is_one_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
