@@ -21,17 +21,28 @@ if TYPE_CHECKING:
     from edgeml.artifact import Artifact
     from edgeml.convert.converter import convert
     from edgeml.convert.options import ConvertOptions
+    from edgeml.convert.torch_export import from_torch
     from edgeml.device.monitor import Monitor
     from edgeml.privacy import PrivacyBudget
 
 __version__ = "0.1.0"
-__all__ = ["Artifact", "ConvertOptions", "InferenceSession", "Monitor", "PrivacyBudget", "__version__", "convert"]
+__all__ = [
+    "Artifact",
+    "ConvertOptions",
+    "InferenceSession",
+    "Monitor",
+    "PrivacyBudget",
+    "__version__",
+    "convert",
+    "from_torch",
+]
 
 _HOMES = {
     "Artifact": "edgeml.artifact",
     "ConvertOptions": "edgeml.convert.options",
     "Monitor": "edgeml.device.monitor",
     "PrivacyBudget": "edgeml.privacy",
+    "from_torch": "edgeml.convert.torch_export",
 }
 
 

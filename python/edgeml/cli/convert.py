@@ -32,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--calibration",
-        metavar="DATA.npz",
+        metavar="DATA",
         type=Path,
-        help="arrays by input name, or `x`; a quantized model needs none",
+        help=".npz with arrays by input name, or `x`, or a folder of .npz or .npy files; a quantized model needs none",
     )
     parser.add_argument(
         "--range-method",
@@ -84,6 +84,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="write a page about every layer: noise, saturation, bytes, time",
     )
+    parser.add_argument(
+        "--dim",
+        action="append",
+        default=[],
+        metavar="NAME=SIZE",
+        help="size of a free dimension of the inputs; NAME=1..16 for the batch, which stays free (may be repeated)",
+    )
+    parser.add_argument(
+        "--card", metavar="CARD.toml", type=Path, help="owner, risk tier, intended use, licence, ... for the metadata"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -97,10 +107,11 @@ def run(args: argparse.Namespace) -> int:
         sparsity=args.sparsity,
         latency_budget=args.latency_budget,
         block_rows=args.block_rows,
+        dims=tuple(args.dim),
         io=args.io,
         target_isa=args.target_isa,
     )
-    artifact = convert(args.model, calibration=args.calibration, options=options, report=args.report)
+    artifact = convert(args.model, calibration=args.calibration, options=options, report=args.report, card=args.card)
     artifact.save(args.output)
     summary = _summary(args.output, artifact)
     for kept in artifact.metadata["float_nodes"]:

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -74,6 +75,8 @@ class CalibrationData:
 
 def _read(source: CalibrationSource, graph: Graph) -> dict[str, list[Array]]:
     if isinstance(source, (str, os.PathLike)):
+        if Path(source).is_dir():
+            return _read(_folder(Path(source), graph), graph)
         try:
             source = read_npz(source)
         except InputError as error:
@@ -92,6 +95,29 @@ def _read(source: CalibrationSource, graph: Graph) -> dict[str, list[Array]]:
     if not batches:
         raise CalibrationError("there are no calibration batches; was the iterator used up before?")
     return parts
+
+
+def _folder(folder: Path, graph: Graph) -> Iterator[dict[str, Array]]:
+    """The files of a folder in the order of their names: a batch each, or one sample where the batch axis is missing."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".npy", ".npz"))
+    if not files:
+        raise CalibrationError(f"{folder} has no .npy or .npz file; put one array or more into it")
+    for path in files:
+        try:
+            if path.suffix == ".npz":
+                arrays = select_inputs(read_npz(path), graph.inputs, path)
+            elif len(graph.inputs) == 1:
+                arrays = {graph.inputs[0]: np.load(path, allow_pickle=False)}
+            else:
+                raise CalibrationError(
+                    f"{path} is one array, the model has {len(graph.inputs)} inputs; write .npz files"
+                )
+        except (InputError, OSError, ValueError, EOFError) as error:
+            raise CalibrationError(f"calibration: {path}: {error}") from error
+        yield {
+            name: array[None] if array.ndim == len(graph.tensors[name].shape) - 1 else array
+            for name, array in arrays.items()
+        }
 
 
 def _joined(name: str, parts: Sequence[Array]) -> Array:

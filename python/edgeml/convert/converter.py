@@ -18,7 +18,9 @@ from edgeml.artifact.model import Content
 from edgeml.artifact.model import Graph as ArtifactGraph
 from edgeml.convert.artifact_run import run_artifact
 from edgeml.convert.calibration import CalibrationData, CalibrationSource, calibrate
+from edgeml.convert.dimensions import read_dims
 from edgeml.convert.encoding import count_macs, encode
+from edgeml.convert.model_card import read_card
 from edgeml.convert.onnx_importer import ImportedModel, ModelSource, import_onnx
 from edgeml.convert.ops import check_supported, keep_unsupported_float
 from edgeml.convert.ops.float32 import float_nodes
@@ -36,22 +38,25 @@ from edgeml.ir import Graph
 from edgeml.session import InferenceSession
 
 
-def convert(
+def convert(  # noqa: PLR0913 (the public surface; all but the model are keywords)
     model: ModelSource,
     *,
     calibration: CalibrationSource | None = None,
     options: ConvertOptions | None = None,
     io: Io | None = None,
     report: str | os.PathLike[str] | None = None,
+    card: str | os.PathLike[str] | Mapping[str, Any] | None = None,
 ) -> Artifact:
     """Turn a float ONNX model and real inputs into an int8 artifact, or take over a quantized one as it is.
 
-    model: path, bytes or ModelProto, float32 inputs, opset 7 or newer. calibration: path of an .npz, dict of arrays by input
-    name, or iterable of such dicts (batches); arrays as the model takes them, at least 10 samples; `x` may name a single input.
+    model: path, bytes or ModelProto, float32 inputs, opset 7 or newer. calibration: path of an .npz, folder of .npy or .npz files,
+    dict of arrays by input name, or iterable of such dicts (batches); arrays as the model takes them, at least 10 samples; `x` may
+    name a single input.
     A quantized model (QuantizeLinear and DequantizeLinear, QLinear* of ONNX and com.microsoft) keeps its scales, zero points and
     weights; it needs no calibration, and without it the artifact carries no telemetry. What it leaves in float stays in float.
     io, if given, takes the place of options.io.
-    report: where an HTML page about every layer goes. The same model, data and options give the same bytes.
+    report: where an HTML page about every layer goes. card: card.toml or its fields, for the metadata (model_card.py). The same
+    model, data and options give the same bytes.
 
     An artifact with float32 inputs and outputs carries a telemetry schema; its reference counts are those of the artifact itself
     on the calibration data.
@@ -62,11 +67,12 @@ def convert(
     options = options or ConvertOptions()
     if io is not None:
         options = dataclasses.replace(options, io=io)
-    imported = import_onnx(model)
+    fields = {} if card is None else {"card": read_card(card)}
+    imported = import_onnx(model, read_dims(options.dims))
     prepared = _from_stored(imported, calibration, options) or _from_float(imported, calibration, options)
     graph, data = prepared.graph, prepared.data
     encoded = choose_storage(encode(prepared.quantized), options.target_isa)
-    metadata = _metadata(imported, prepared, options) | {"macs": count_macs(encoded)}
+    metadata = _metadata(imported, prepared, options) | {"macs": count_macs(encoded), **fields}
     content = Content(encoded, metadata, None)
     feed = {} if data is None else data.arrays()
     plain = Artifact.build(content)

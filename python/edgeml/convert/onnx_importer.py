@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,7 @@ from onnx import (
 )
 
 from edgeml.convert.constant_evaluation import RANDOM_OPERATORS, NotEvaluatedError, evaluate_constant
+from edgeml.convert.dimensions import Sizes, bind_dims
 from edgeml.convert.float_node import OPSET_CANONICAL
 from edgeml.convert.quantized_form import expand_quantized_operators, is_quantized, is_quantized_operator
 from edgeml.convert.stored import Stored
@@ -51,8 +53,8 @@ class ImportedModel:
     stored: Stored | None  # of a model that was quantized already
 
 
-def import_onnx(source: ModelSource) -> ImportedModel:
-    """Read, check and import a model.
+def import_onnx(source: ModelSource, dims: Mapping[str, Sizes] | None = None) -> ImportedModel:
+    """Read, check and import a model; `dims` gives its free dimensions sizes.
 
     Raises:
         ModelFormatError: not an ONNX file, a truncated or inconsistent one, or its external data is out of reach.
@@ -60,6 +62,7 @@ def import_onnx(source: ModelSource) -> ImportedModel:
         ConversionError: an opset, input dtype or free dimension that cannot be converted.
     """
     model, data, name = _load(source)
+    bind_dims(model, dims or {})
     try:
         graph, stored = _import(model, name)
         opset = graph.opset
@@ -227,7 +230,7 @@ def _has_free_batch(value: onnx.ValueInfoProto) -> bool:
         if axis and dim.dim_value < 1:
             raise ConversionError(
                 f"input {value.name!r} has the free dimension {dim.dim_param or '?'!r} at axis {axis}; only axis 0, the "
-                "batch, may be free: export with fixed sizes"
+                f"batch, may be free: fix it with --dim {dim.dim_param or f'{value.name}:{axis}'}=SIZE, or export with fixed sizes"
             )
     return bool(dims[0].dim_value < 1)
 

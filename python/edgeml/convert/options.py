@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, get_args
 
 from edgeml import _core
 from edgeml.artifact.block_sparse import BLOCK_ROWS
+from edgeml.convert.dimensions import read_dims
 from edgeml.errors import UsageError
 
 RangeMethod = Literal["minmax", "percentile", "mse"]
@@ -35,6 +36,7 @@ class ConvertOptions:
         the first one on target_isa are at most this share of the dense ones.
     block_rows: 1, 2 or 4: higher blocks run faster, lower ones cost less accuracy; None: 2 with sparsity, and with a latency
         budget what is best for each layer.
+    dims: sizes of free dimensions of the inputs, "T=49"; "N=1..16" says which sizes of the batch, which stays free, are meant.
     io: `float32` keeps the source model's inputs and outputs; `int8` exposes the quantized ones.
 
     Raises:
@@ -49,6 +51,7 @@ class ConvertOptions:
     sparsity: float | None = None
     latency_budget: float | None = None
     block_rows: int | None = None
+    dims: tuple[str, ...] = ()
     io: Io = "float32"
 
     def __post_init__(self) -> None:
@@ -69,12 +72,16 @@ class ConvertOptions:
         if self.io not in get_args(Io):
             raise UsageError(f"io {self.io!r} is not one of {', '.join(get_args(Io))}")
 
+        read_dims(self.dims)
+
     @property
     def prunes(self) -> bool:
         """Whether pruning was asked for."""
         return self.sparsity is not None or self.latency_budget is not None
 
     def as_metadata(self) -> dict[str, Any]:
-        """The options by name; those of pruning only where it was asked for."""
+        """The options by name; those of pruning and dims only where they were asked for."""
         fields = dataclasses.asdict(self)
-        return fields if self.prunes else {name: fields[name] for name in fields if name not in _PRUNING}
+        fields["dims"] = list(self.dims)
+        left_out = {*(() if self.prunes else _PRUNING), *(() if self.dims else ("dims",))}
+        return {name: value for name, value in fields.items() if name not in left_out}
