@@ -5,6 +5,7 @@
     edgeml fleet provision DEVICE=PUBLIC_KEY                      listen to a device from now on
     edgeml fleet model push MODEL.edgeml --card card.toml         sign a model and make it known
     edgeml fleet token add | list | revoke NAME                   who may use dashboard and API
+    edgeml fleet rollout start MODEL | status | pause ID | resume ID | abort ID      bring a model to the devices, wave by wave
     edgeml fleet audit show | head | verify                       who did what, and whether the log was touched
     edgeml fleet devices | drift | books                          what the store knows; --json for machines
 
@@ -21,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeml.artifact.artifact import Artifact
-from edgeml.cli import fleet_audit, fleet_token
+from edgeml.cli import fleet_audit, fleet_rollout, fleet_token
 from edgeml.cli.operator import operator
 from edgeml.errors import UsageError
 from edgeml.fleet.config import FleetConfig, load_config
@@ -39,6 +41,7 @@ from edgeml.fleet.provisioning import forget_earlier_keys, provision
 from edgeml.fleet.registry import enter_model
 from edgeml.fleet.serve import ServeOptions, serve
 from edgeml.fleet.store.engine import open_store, reading, writing
+from edgeml.fleet.store.running import running_at
 from edgeml.fleet.update_repository import UpdateRepository
 
 EXIT_OK: Final = 0
@@ -58,6 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         question = verbs.add_parser(name, help=summary, description=summary)
         _add_config(question)
         question.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+        if name == "devices":
+            question.add_argument(
+                "--at", type=_moment, metavar="TIME", help="what ran on each at this moment: 2026-01-31T14:03 (UTC)"
+            )
         if name == "drift":
             question.add_argument("--device", help="only this device")
         question.set_defaults(answer=answer)
@@ -77,6 +84,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     push.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     push.set_defaults(answer=_push)
     fleet_token.add_verbs(verbs.add_parser("token", help="who may use dashboard and API"), _add_config)
+    fleet_rollout.add_verbs(verbs.add_parser("rollout", help="bring a model to the devices, wave by wave"), _add_config)
+    fleet_rollout.add_freeze(
+        verbs.add_parser("freeze", help="the switch that holds all rollouts: on or off"), _add_config
+    )
     fleet_audit.add_verbs(verbs.add_parser("audit", help="the log of who did what"), _add_config)
 
 
@@ -158,7 +169,43 @@ def _state(config: FleetConfig) -> Overview:
         return overview(connection, now_s=int(time.time()), period_s=config.period_s)
 
 
+def _moment(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2026-01-31T14:03") from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp())
+
+
+def _devices_at(config: FleetConfig, args: argparse.Namespace) -> int:
+    with reading(open_store(config.store_url, create=False)) as connection:
+        rows = running_at(connection, args.at)
+    if args.json:
+        known = [
+            {
+                "tenant": row.tenant,
+                "device": row.name,
+                "since_s": row.since_s,
+                "model_id": row.model_id.hex() if row.model_id else None,
+                "model_name": row.model_name,
+            }
+            for row in rows
+        ]
+        _print_json({"time_s": args.at, "devices": known})
+        return EXIT_OK
+    lines = [
+        (f"{row.tenant}/{row.name}", f"{row.model_name} {row.model_id.hex()}", texts.clock(row.since_s))
+        if row.model_id
+        else (f"{row.tenant}/{row.name}", "not heard of yet", "")
+        for row in rows
+    ]
+    _print_table(("device", f"ran at {texts.clock(args.at)} UTC", "since"), lines)
+    return EXIT_OK
+
+
 def _devices(config: FleetConfig, args: argparse.Namespace) -> int:
+    if args.at is not None:
+        return _devices_at(config, args)
     state = _state(config)
     if args.json:
         _print_json({"devices": [asdict(device) for device in state.devices]})

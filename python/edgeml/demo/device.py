@@ -22,6 +22,8 @@ class DeviceSetup:
     """What all devices of a demo have in common."""
 
     artifact: Path
+    update_url: str  # of the update repository
+    update_folder: Path  # of the fleet: its root and the devices' token, which provisioning would carry to a device
     broker: str  # mqtt://host:port
     work: Path  # state directories and logs go here
     window_s: int
@@ -43,6 +45,9 @@ class Device:
             "--model": setup.artifact,
             "--state": setup.work / name,
             "--broker": setup.broker,
+            "--update-url": setup.update_url,
+            "--update-root": setup.update_folder / "metadata" / "1.root.json",
+            "--update-token": setup.update_folder / "device.token",
             "--window-s": setup.window_s,
             "--events-per-s": setup.events_per_s,
             "--epsilon-of-window": setup.epsilon_per_window,

@@ -21,9 +21,10 @@ import numpy as np
 import edgeml
 from edgeml.demo import digits
 from edgeml.demo.camera import FAULTS, Fault, Images, pictures
+from edgeml.device.update.updating_monitor import UpdateSource, updating_monitor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 RAMP_S: Final = 6.0  # from a good camera to the whole fault
 RAMP_STEPS: Final = 4
@@ -57,8 +58,8 @@ class Tally:
     """What the demo knows of a device and the fleet does not: right answers, exact latencies."""
 
     def __init__(self) -> None:
-        self._right = {"before": 0, "after": 0}
-        self._seen = {"before": 0, "after": 0}
+        self._right = {"before": 0, "after": 0, "retrained": 0}
+        self._seen = {"before": 0, "after": 0, "retrained": 0}
         self._latency_us: list[float] = []
 
     @property
@@ -66,9 +67,8 @@ class Tally:
         """Number of inferences so far."""
         return len(self._latency_us)
 
-    def add(self, *, drifts: bool, right: bool, latency_us: float) -> None:
-        """Count one inference."""
-        when = "after" if drifts else "before"
+    def add(self, when: str, *, right: bool, latency_us: float) -> None:
+        """Count one inference: `before` the drift, `after` it began, or with a `retrained` model."""
         self._seen[when] += 1
         self._right[when] += right
         self._latency_us.append(latency_us)
@@ -100,13 +100,16 @@ def views(orders: Orders, fault: Fault) -> Iterator[tuple[Images, int]]:
 def work(monitor: edgeml.Monitor, fault: Fault, events_per_s: float) -> Tally:
     """Read digits at a steady pace until standard input ends."""
     orders, tally = Orders(), Tally()
+    first = monitor.model_id
     due_s = told_s = time.monotonic()
     for image, digit in views(orders, fault):
-        drifts = orders.drift_began_s is not None
+        when = "before" if orders.drift_began_s is None else "after"
+        if monitor.model_id != first:
+            when = "retrained"
         begin_ns = time.perf_counter_ns()
         (probability,) = monitor.run(None, {digits.INPUT_NAME: image})
         latency_us = (time.perf_counter_ns() - begin_ns) * 1e-3
-        tally.add(drifts=drifts, right=int(probability.argmax()) == digit, latency_us=latency_us)
+        tally.add(when, right=int(probability.argmax()) == digit, latency_us=latency_us)
         if time.monotonic() - told_s > STATUS_PERIOD_S:
             told_s = time.monotonic()
             tell("status", inferences=tally.inferences, windows_produced=monitor.status().windows_produced)
@@ -123,6 +126,9 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--broker", required=True)
+    parser.add_argument("--update-url", required=True)
+    parser.add_argument("--update-root", type=Path, required=True)
+    parser.add_argument("--update-token", type=Path, required=True)
     parser.add_argument("--window-s", type=float, required=True)
     parser.add_argument("--events-per-s", type=float, required=True)
     parser.add_argument("--epsilon-of-window", required=True)
@@ -131,21 +137,31 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s: %(message)s")
 
-    monitor = edgeml.Monitor(
-        edgeml.InferenceSession(args.model),
-        state=args.state,
-        device=args.device,
-        broker=args.broker,
-        window_s=args.window_s,
-        budget=edgeml.PrivacyBudget(epsilon=args.epsilon_of_day, per_release=args.epsilon_of_window),
+    source = UpdateSource(
+        url=args.update_url,
+        root=args.update_root.read_bytes(),
+        token=args.update_token.read_text(encoding="utf-8").strip(),
     )
-    try:
+
+    def make(session: edgeml.InferenceSession, on_want: Callable[[bytes], None]) -> edgeml.Monitor:
+        return edgeml.Monitor(
+            session,
+            state=args.state,
+            device=args.device,
+            broker=args.broker,
+            window_s=args.window_s,
+            budget=edgeml.PrivacyBudget(epsilon=args.epsilon_of_day, per_release=args.epsilon_of_window),
+            on_want=on_want,
+        )
+
+    with updating_monitor(make, factory=args.model, state=args.state, source=source) as monitor:
         tally = work(monitor, FAULTS[args.fault] if args.fault else Fault(), args.events_per_s)
-    finally:
+        model_id = monitor.model_id
         status = monitor.close(FLUSH_TIMEOUT_S)
     tell(
         "figures",
         **tally.figures(),
+        model_id=model_id.hex(),
         windows_produced=status.windows_produced,
         epsilon_spent=status.epsilon_spent,
         epsilon_budget=status.epsilon_budget,

@@ -92,13 +92,46 @@ class Fleet:
         """Return the dashboard's address as a person opens it; the browser keeps the token in a cookie."""
         return f"{self.url}?token={self.token}"
 
-    def push(self, artifact: Path) -> None:
-        """Make a model known with `edgeml fleet model push`.
+    @property
+    def update_folder(self) -> Path:
+        """Return the folder of the update repository."""
+        return self.config.parent / "updates"
+
+    @property
+    def update_url(self) -> str:
+        """Return the address where devices fetch models."""
+        return f"{self.url}updates"
+
+    def roll_out(self, artifact: Path, policy: Path) -> int:
+        """Begin a rollout with `edgeml fleet rollout start`; its id.
 
         Raises:
             FleetError: the command failed.
         """
-        self._command("model", "push", str(artifact))
+        said = self._command("rollout", "start", str(artifact), "--policy", str(policy), "--json")
+        return int(json.loads(said)["rollout"])
+
+    def rollout(self, number: int) -> dict[str, Any]:
+        """Return a rollout as the API shows it.
+
+        Raises:
+            FleetError: no good answer.
+        """
+        known = json.loads(self.get("/api/v1/rollouts"))["rollouts"]
+        found: dict[str, Any] = next(one for one in known if one["id"] == number)
+        return found
+
+    def audit_is_intact(self) -> bool:
+        """Return whether `edgeml fleet audit verify` finds nothing."""
+        return bool(json.loads(self._command("audit", "verify", "--json"))["intact"])
+
+    def push(self, artifact: Path, card: Path) -> None:
+        """Sign a model with its card and make it known with `edgeml fleet model push`.
+
+        Raises:
+            FleetError: the command failed.
+        """
+        self._command("model", "push", str(artifact), "--card", str(card))
 
     def provision(self, keys: Mapping[str, str]) -> None:
         """Make devices known with `edgeml fleet provision`: name -> public key.
@@ -141,13 +174,14 @@ class Fleet:
         """End the process, however it stands."""
         self.process.end(END_GRACE_S)
 
-    def _command(self, *arguments: str) -> None:
+    def _command(self, *arguments: str) -> str:
         command = [*EDGEML, "fleet", *arguments, "--config", str(self.config)]
         done = subprocess.run(  # noqa: S603  this interpreter, our own command line
             command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False
         )
         if done.returncode != 0:
             raise FleetError(f"edgeml fleet {' '.join(arguments)} failed: {done.stderr.strip()}")
+        return done.stdout
 
 
 def _wait_for(ready_file: Path, process: Process) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo from end to end: convert, fleet, devices, drift, alarm, closed books, summary."""
+"""The demo from end to end: convert, fleet, devices, drift, alarm, retrain, rollouts, closed books, summary."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from edgeml.demo.camera import FAULTS
 from edgeml.demo.device import Device, DeviceSetup
 from edgeml.demo.fleet import Fleet, FleetDevice
 from edgeml.demo.progress import DeviceStatus
+from edgeml.demo.releases import release, write_card
 from edgeml.demo.snapshot import write_snapshot
 from edgeml.demo.summary import Accuracy, DeviceFigures, Summary
 from edgeml.errors import EdgemlError, UsageError
@@ -75,7 +76,7 @@ def play(options: Options, work: Path, progress: Progress, stack: ExitStack) -> 
     fleet = Fleet.start(work, period_s=WINDOW_S)
     stack.callback(fleet.end)
     progress.step(f"fleet is up, broker and store with it; look on: {fleet.address_with_token}")
-    fleet.push(artifact)
+    fleet.push(artifact, write_card(work / "digits.toml", "high"))
     devices = _start_devices(options.devices, fleet, artifact, work, stack)
     progress.step(f"{len(devices)} devices look at {EVENTS_PER_S} digits a second each, a window is {WINDOW_S} s")
 
@@ -83,6 +84,7 @@ def play(options: Options, work: Path, progress: Progress, stack: ExitStack) -> 
     scene = _Scene(devices, fleet, progress)
     scene.wait_for_windows(HEALTHY_WINDOWS)
     alarm_after_s = _drift(scene)
+    releases = release(fleet, artifact, work, progress, scene.look)
     scene.wait_for_windows(scene.fewest_windows() + LAST_WINDOWS)
     write_snapshot(fleet, options.dashboard)  # while the devices are there and whole windows are on it
 
@@ -100,6 +102,7 @@ def play(options: Options, work: Path, progress: Progress, stack: ExitStack) -> 
         epsilon_per_window=EPSILON_PER_WINDOW,
         window_s=WINDOW_S,
         alarm_after_s=alarm_after_s,
+        releases=releases,
         elapsed_s=time.monotonic() - started_s,
         dashboard=str(options.dashboard),
     )
@@ -118,13 +121,18 @@ class _Scene:
         """Return True as soon as `holds` does for what the fleet knows, False after the timeout."""
         give_up_s = time.monotonic() + timeout_s
         while True:
-            known = self._fleet.devices()
-            self.progress.devices([_status(device, known.get(device.name, FleetDevice())) for device in self.devices])
+            known = self.look()
             if len(known) == len(self.devices) and holds(known):
                 return True
             if time.monotonic() > give_up_s:
                 return False
             time.sleep(POLL_S)
+
+    def look(self) -> Mapping[str, FleetDevice]:
+        """Return what the fleet knows, and show it."""
+        known = self._fleet.devices()
+        self.progress.devices([_status(device, known.get(device.name, FleetDevice())) for device in self.devices])
+        return known
 
     def fewest_windows(self) -> int:
         """Return the number of windows in the store of the device that has fewest there."""
@@ -162,6 +170,8 @@ def _start_devices(count: int, fleet: Fleet, artifact: Path, work: Path, stack: 
     setup = DeviceSetup(
         artifact=artifact,
         broker=fleet.broker,
+        update_url=fleet.update_url,
+        update_folder=fleet.update_folder,
         work=work,
         window_s=WINDOW_S,
         events_per_s=EVENTS_PER_S,

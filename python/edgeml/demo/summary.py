@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from edgeml.demo.releases import Releases
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,6 +29,8 @@ class DeviceFigures:
         float  # share of right answers until the drift began; the demo knows the labels, the fleet does not
     )
     accuracy_after: float | None  # and since then; None where it did not begin
+    accuracy_retrained: float | None  # and with the retrained model, the fault still there
+    model_id: str  # that ran at the end
     latency_us_p50: float
     latency_us_p99: float
     windows_produced: int  # by the device's account
@@ -58,6 +62,7 @@ class Summary:
     epsilon_per_window: float
     window_s: float
     alarm_after_s: float | None  # from the begin of the drift until the last expected alarm; None if one is missing
+    releases: Releases
     elapsed_s: float
     dashboard: str  # path of the page that was written
     dashboard_url: str | None = None  # while --keep serves it
@@ -83,6 +88,17 @@ class Summary:
             "unaccounted = 0": all(d.unaccounted == 0 for d in self.devices),
             "epsilon within every device's budget": all(0 < d.epsilon_spent <= d.epsilon_budget for d in self.devices),
             "int8 within 1 point of float": self.accuracy.int8 >= self.accuracy.float32 - 0.01,
+            "the retrained model reads drifted pictures better": all(
+                after > self.releases.accuracy_before[name] for name, after in self.releases.accuracy_after.items()
+            ),
+            "it reached every device in waves": self.releases.retrained.state == "done"
+            and self.releases.retrained.confirmed == len(self.devices),
+            "the broken model was stopped at the first devices": self.releases.broken.state == "rolled back"
+            and self.releases.broken.asked < len(self.devices),
+            "every device runs the retrained model at the end": all(
+                d.model_id == self.releases.retrained.model_id for d in self.devices
+            ),
+            "the audit log is intact": self.releases.audit_is_intact,
         }
 
     @property
@@ -112,7 +128,7 @@ class Summary:
         table.add_column("device")
         table.add_column("camera")
         table.add_column("alarm")
-        for title in ("inferences", "accuracy", "since drift", "windows", "stored", "epsilon"):
+        for title in ("inferences", "accuracy", "since drift", "retrained", "windows", "stored", "epsilon"):
             table.add_column(title, justify="right")
         for d in self.devices:
             table.add_row(
@@ -122,6 +138,7 @@ class Summary:
                 f"{d.inferences:,}",
                 f"{d.accuracy_before:.1%}",
                 "" if d.accuracy_after is None else f"{d.accuracy_after:.1%}",
+                "" if d.accuracy_retrained is None else f"{d.accuracy_retrained:.1%}",
                 str(d.windows_produced),
                 str(d.windows_stored),
                 f"{d.epsilon_spent:g}/{d.epsilon_budget:g}",
@@ -150,6 +167,10 @@ class Summary:
             "privacy": f"epsilon {self.epsilon_per_window:g} a window for one event; only noised counts left a device",
             "books": f"{produced} windows produced, {stored} stored, {unaccounted} unaccounted",
             "alarm": alarm,
+            "retrained": f"{self.releases.retrained.state}, on {self.releases.retrained.confirmed} devices after"
+            f" {self.releases.retrained.seconds:.0f} s",
+            "broken": f"{self.releases.broken.state} after {self.releases.broken.seconds:.0f} s,"
+            f" {self.releases.broken.asked} devices tried it: {self.releases.broken.reason}",
             "elapsed": f"{self.elapsed_s:.0f} s",
             "dashboard": self.dashboard,
         }

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from edgeml.errors import UsageError
 from edgeml.privacy import PrivacyBudget
@@ -16,6 +16,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+if TYPE_CHECKING:
+    from edgeml.device.update.updating_monitor import UpdateSource
 
 EXAMPLE: Final = "docs/howto/device.toml has an example"
 
@@ -34,9 +37,16 @@ _TYPES: Final[dict[str, dict[str, type]]] = {
     },
     "tls": {"ca": str, "certificate": str, "key": str},
     "budget": {"epsilon": str, "per_release": str},
+    "update": {"url": str, "root": str, "token_file": str},
     "input": {"npz": str, "source": str, "period_s": float},
 }
-_NEEDED: Final = {"": {"model", "state", "device"}, "tls": set[str](), "budget": set[str](), "input": set[str]()}
+_NEEDED: Final = {
+    "": {"model", "state", "device"},
+    "tls": set[str](),
+    "budget": set[str](),
+    "update": set[str](),
+    "input": set[str](),
+}
 _TYPE_NAMES: Final = {str: "text", int: "a whole number", float: "a number"}
 
 
@@ -60,6 +70,38 @@ class InputConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UpdateConfig:
+    """Where models come from: address of the update repository, its first root, and the token of the devices.
+
+    Raises:
+        UsageError: `url` or `root` is missing.
+    """
+
+    url: str = ""
+    root: Path | None = None
+    token_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.url or self.root is None:
+            raise UsageError("[update] needs url and root, the file updates/metadata/1.root.json of the fleet")
+
+    def source(self) -> UpdateSource:
+        """The same with the files read.
+
+        Raises:
+            UsageError: a file cannot be read.
+        """
+        from edgeml.device.update.updating_monitor import UpdateSource  # noqa: PLC0415 - TUF, for those who update
+
+        try:
+            root = self.root.read_bytes() if self.root else b""
+            token = self.token_file.read_text(encoding="utf-8").strip() if self.token_file else ""
+        except OSError as error:
+            raise UsageError(f"[update]: cannot read {error.filename}: {error.strerror}") from error
+        return UpdateSource(url=self.url, root=root, token=token)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DeviceConfig:
     """What device.toml says. Relative paths are relative to its folder."""
 
@@ -75,6 +117,7 @@ class DeviceConfig:
     isa: str | None
     budget: PrivacyBudget
     input: InputConfig
+    update: UpdateConfig | None
 
 
 def load_config(path: Path) -> DeviceConfig:
@@ -98,8 +141,9 @@ def load_config(path: Path) -> DeviceConfig:
 def _config_of(document: dict[str, Any], folder: Path) -> DeviceConfig:
     top = {key: value for key, value in document.items() if key not in _TYPES}
     top = _checked("", top)
-    tables = {table: _checked(table, document.get(table, {})) for table in ("tls", "budget", "input")}
+    tables = {table: _checked(table, document.get(table, {})) for table in ("tls", "budget", "input", "update")}
     where = tables["input"]
+    update = {key: value if key == "url" else folder / value for key, value in tables["update"].items()}
     return DeviceConfig(
         model=folder / top["model"],
         state=folder / top["state"],
@@ -112,6 +156,7 @@ def _config_of(document: dict[str, Any], folder: Path) -> DeviceConfig:
         threads=top.get("threads"),
         isa=top.get("isa"),
         budget=PrivacyBudget(**tables["budget"]),
+        update=UpdateConfig(**update) if "update" in document else None,
         input=InputConfig(**{**where, "npz": folder / where["npz"] if "npz" in where else None}),
     )
 

@@ -15,7 +15,7 @@ from edgeml.device.monitor import Monitor, MonitorStatus
 from edgeml.session import InferenceSession
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
     from types import FrameType
 
@@ -80,12 +80,22 @@ def run_device(config: DeviceConfig, folder: Path) -> MonitorStatus:
     """
     stop = StopSignal()
     with stop.installed():
-        session = InferenceSession(config.model, threads=config.threads, isa=config.isa)
-        if config.input.npz is not None:
-            source: Iterator[Mapping[str, NDArray[Any]]] = npz_feeds(config.input.npz, session.get_inputs())
-        else:
-            source = function_feeds(str(config.input.source), folder)
-        with Monitor(
+        with _monitor(config) as monitor:
+            if config.input.npz is not None:
+                source: Iterator[Mapping[str, NDArray[Any]]] = npz_feeds(config.input.npz, monitor.get_inputs())
+            else:
+                source = function_feeds(str(config.input.source), folder)
+            _log.info("device %s runs %s", config.device, config.model)
+            _run(monitor, stop, source, config.input.period_s)
+        return monitor.close()
+
+
+@contextmanager
+def _monitor(config: DeviceConfig) -> Iterator[Monitor]:
+    """Monitor the model of the configuration, or where it has [update], whichever the fleet has put in its place."""
+
+    def make(session: InferenceSession, on_want: Callable[[bytes], None] | None = None) -> Monitor:
+        return Monitor(
             session,
             state=config.state,
             device=config.device,
@@ -95,10 +105,24 @@ def run_device(config: DeviceConfig, folder: Path) -> MonitorStatus:
             tls=config.tls,
             budget=config.budget,
             window_s=config.window_s,
-        ) as monitor:
-            _log.info("device %s runs %s", config.device, config.model)
-            _run(monitor, stop, source, config.input.period_s)
-        return monitor.close()
+            on_want=on_want,
+        )
+
+    if config.update is None:
+        with make(InferenceSession(config.model, threads=config.threads, isa=config.isa)) as monitor:
+            yield monitor
+        return
+    from edgeml.device.update.updating_monitor import updating_monitor  # noqa: PLC0415 - TUF, for those who update
+
+    with updating_monitor(
+        make,
+        factory=config.model,
+        state=config.state,
+        source=config.update.source(),
+        threads=config.threads,
+        isa=config.isa,
+    ) as monitor:
+        yield monitor
 
 
 def _run(monitor: Monitor, stop: StopSignal, source: Iterator[Mapping[str, NDArray[Any]]], period_s: float) -> None:

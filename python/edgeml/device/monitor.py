@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 WINDOW_S_DEFAULT: Final = 300.0
 SUPERVISE_S: Final = 30.0  # how often the sending thread is looked after
 FLUSH_TIMEOUT_S: Final = 5.0
+IN_FLIGHT_S: Final = 0.1  # longer than an inference and its counting take
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +64,27 @@ class MonitorStatus:
     epsilon_spent: float
     epsilon_budget: float
     is_connected: bool
+
+
+class _Running:
+    """A session, and what of it is counted."""
+
+    def __init__(self, session: InferenceSession) -> None:
+        """Raises UsageError where the artifact has no telemetry schema, ArtifactError where its file is gone."""
+        schema_bytes = session.telemetry_bytes
+        if not schema_bytes:
+            raise UsageError("monitor: the artifact has no telemetry schema; convert the model again, with calibration")
+        self.session = session
+        self.schema = TelemetrySchema.from_bytes(schema_bytes)
+        self.model_id = session.model_id
+        self.outputs = list(session.get_outputs())
+        self.counted_inputs = self._counted("input", session.get_inputs())
+        self.counted_outputs = self._counted("output", self.outputs)
+        self.observer = Observer(self.schema)
+
+    def _counted(self, source: str, specs: Sequence[TensorSpec]) -> list[TensorSpec]:
+        tensors = {feature.tensor for feature in self.schema.features if feature.source == source}
+        return [spec for spec in specs if spec.name in tensors]
 
 
 class Monitor:
@@ -88,6 +110,7 @@ class Monitor:
         window_s: float = WINDOW_S_DEFAULT,
         clock: Callable[[], float] = time.time,
         publisher: PublisherOptions | None = None,
+        on_want: Callable[[bytes], None] | None = None,
     ) -> None:
         """Open the state directory and start to report.
 
@@ -104,6 +127,7 @@ class Monitor:
             window_s: seconds of a window, at least 0.1.
             clock: unix seconds; for tests.
             publisher: when to send again and when to call again.
+            on_want: called with what the fleet wants of the device (wire.md, section 7), in the publisher's thread.
 
         Raises:
             UsageError: an option that cannot be, or an artifact without telemetry schema.
@@ -111,22 +135,14 @@ class Monitor:
         """
         if not 0.1 <= window_s <= DAY_S:
             raise UsageError(f"monitor: window_s {window_s} must be 0.1 to {DAY_S}")
-        schema_bytes = session.telemetry_bytes
-        if not schema_bytes:
-            raise UsageError("monitor: the artifact has no telemetry schema; convert the model again, with calibration")
+        self._running = _Running(session)  # may fail, so it comes before anything that would have to be closed again
         address = BrokerAddress.from_url(broker, tls)
         if address.tls is not None:
             address.tls.context()  # files that cannot be read are found here
         check_names(tenant, device)
-        self._session = session
-        self._schema = TelemetrySchema.from_bytes(schema_bytes)
         self._budget = budget or PrivacyBudget()
         self._window_s = window_s
         self._clock = clock
-        self._outputs = list(session.get_outputs())
-        self._counted_inputs = self._counted("input", session.get_inputs())
-        self._counted_outputs = self._counted("output", self._outputs)
-        self._observer = Observer(self._schema)
         self._counting = threading.Lock()  # the observer
         self._releasing = threading.Lock()  # one release at a time
         self._window_start = clock()
@@ -134,7 +150,6 @@ class Monitor:
         self._observe_failed = False
         self._holds_counts = False  # something was counted since the last release
         self._closing = threading.Event()
-        self._model_id = session.model_id  # may fail, so it comes before anything that would have to be closed again
         self._final_status: MonitorStatus | None = None
         state = Path(state)
         self._spool = Spool(state, budget=self._budget, now=clock())
@@ -144,17 +159,8 @@ class Monitor:
         except BaseException:
             self._spool.close()
             raise
-        birth = Birth(
-            epoch=self._spool.epoch,
-            edgeml_version=__version__,
-            isa=session.isa,
-            model_id=self._model_id,
-            schema_id=self._schema.id,
-            model_name=str(session.metadata.get("name", ""))[:256],
-            time=0,
-            ledger_head=self._spool.ledger.head(),
-        )
-        self._publisher = Publisher(self._spool, birth, to=to, clock=clock, options=publisher)
+        self.on_inference: Callable[[Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]], float], None] | None = None
+        self._publisher = Publisher(self._spool, self._birth(), to=to, clock=clock, options=publisher, on_want=on_want)
         self._log_budget()
         self._publisher.start()
         self._windows = threading.Thread(target=self._roll, name="edgeml-windows", daemon=True)
@@ -168,12 +174,15 @@ class Monitor:
             DeviceError: the monitor is closed.
         """
         self._check_open()
+        running = self._running  # another thread may put a new session in its place
         begin = time.perf_counter_ns()
-        outputs = self._session.run(None, input_feed)
+        outputs = running.session.run(None, input_feed)
         latency_us = (time.perf_counter_ns() - begin) * 1e-3
-        named = {spec.name: array for spec, array in zip(self._outputs, outputs, strict=True)}
+        named = {spec.name: array for spec, array in zip(running.outputs, outputs, strict=True)}
+        if self.on_inference is not None:
+            self.on_inference(input_feed, named, latency_us)
         try:
-            self.observe(input_feed, named, latency_us)
+            self._observe(running, input_feed, named, latency_us)
         except EdgemlError as error:  # counting never costs an answer
             if not self._observe_failed:
                 self._observe_failed = True
@@ -181,6 +190,41 @@ class Monitor:
         if output_names is None:
             return outputs
         return [named[name] if name in named else self._unknown_output(name) for name in output_names]
+
+    @property
+    def model_id(self) -> bytes:
+        """Id of the model that runs."""
+        return self._running.model_id
+
+    def get_inputs(self) -> list[TensorSpec]:
+        """The graph inputs of the model that runs."""
+        return self._running.session.get_inputs()
+
+    def replace_session(self, session: InferenceSession) -> None:
+        """Run another model from now on: no inference waits, and what was counted of the old one is released.
+
+        Raises:
+            UsageError: its artifact has no telemetry schema; the old one goes on.
+            DeviceError: the monitor is closed.
+        """
+        running = _Running(session)
+        with self._releasing:
+            self._check_open()
+            old, self._running = self._running, running
+            time.sleep(IN_FLIGHT_S)  # inferences that had begun with the old one are counted with it
+            now = self._clock()
+            try:
+                ahead = self._spool.is_full() or not self._spool.ledger.can_reserve(now)
+                self._release(now, ahead=ahead, running=old)
+            except (DeviceError, sqlite3.Error) as error:
+                _log.warning("the last window of the old model is lost: %s", error)
+                self._tell_dropped()
+        self._publisher.announce(self._birth())
+
+    def tell(self, kind: str, detail: str) -> None:
+        """Tell the fleet of an event."""
+        self._spool.add_event(kind, self._clock(), detail)
+        self._publisher.notify()
 
     def observe(
         self,
@@ -195,13 +239,10 @@ class Monitor:
             DeviceError: the monitor is closed.
         """
         self._check_open()
+        running = self._running
         if not isinstance(outputs, Mapping):
-            outputs = {spec.name: array for spec, array in zip(self._outputs, outputs, strict=True)}
-        inputs = _as_float32(input_feed, self._counted_inputs)
-        results = _as_float32(outputs, self._counted_outputs)
-        with self._counting:
-            self._observer.observe(inputs, results, latency_us)
-            self._holds_counts = True
+            outputs = {spec.name: array for spec, array in zip(running.outputs, outputs, strict=True)}
+        self._observe(running, input_feed, outputs, latency_us)
 
     def release_window(self) -> bool:
         """End the window now, also an empty one: noise, spool, and a new window. `window_s` does it by itself.
@@ -267,9 +308,31 @@ class Monitor:
     ) -> None:
         self.close()
 
-    def _counted(self, source: str, specs: Sequence[TensorSpec]) -> list[TensorSpec]:
-        tensors = {feature.tensor for feature in self._schema.features if feature.source == source}
-        return [spec for spec in specs if spec.name in tensors]
+    def _birth(self) -> Birth:
+        running = self._running
+        return Birth(
+            epoch=self._spool.epoch,
+            edgeml_version=__version__,
+            isa=running.session.isa,
+            model_id=running.model_id,
+            schema_id=running.schema.id,
+            model_name=str(running.session.metadata.get("name", ""))[:256],
+            time=0,
+            ledger_head=self._spool.ledger.head(),
+        )
+
+    def _observe(
+        self,
+        running: _Running,
+        input_feed: Mapping[str, NDArray[Any]],
+        outputs: Mapping[str, NDArray[Any]],
+        latency_us: float,
+    ) -> None:
+        inputs = _as_float32(input_feed, running.counted_inputs)
+        results = _as_float32(outputs, running.counted_outputs)
+        with self._counting:
+            running.observer.observe(inputs, results, latency_us)
+            self._holds_counts = True
 
     def _roll(self) -> None:
         due = time.monotonic() + self._window_s
@@ -292,23 +355,24 @@ class Monitor:
             _log.warning("%s", error)
             self._tell_dropped()
 
-    def _release(self, now: float, *, ahead: bool = False) -> None:
+    def _release(self, now: float, *, ahead: bool = False, running: _Running | None = None) -> None:
+        running = running or self._running
         reservation = self._spool.ledger.reserve(now, ahead=ahead)
         with self._counting:
-            raw = self._observer.take()
+            raw = running.observer.take()
             held, self._holds_counts = self._holds_counts, False
         try:
-            released = release(raw, reservation=reservation, sensitivity=len(self._schema.features))
+            released = release(raw, reservation=reservation, sensitivity=len(running.schema.features))
             span = WindowSpan(
-                model_id=self._model_id,
-                schema_id=self._schema.id,
+                model_id=running.model_id,
+                schema_id=running.schema.id,
                 start=max(0, min(self._window_start, now)),  # the clock may have gone back
                 end=max(0, now),
             )
             self._spool.store(released, reservation=reservation, span=span)
         except BaseException:
             with self._counting:
-                self._observer.put_back(raw)
+                running.observer.put_back(raw)
                 self._holds_counts |= held
             raise
         self._window_start = now
@@ -344,7 +408,9 @@ class Monitor:
             )
 
     def _unknown_output(self, name: str) -> NDArray[Any]:
-        raise InputError(f"the model has no output {name!r}, only {', '.join(spec.name for spec in self._outputs)}")
+        raise InputError(
+            f"the model has no output {name!r}, only {', '.join(spec.name for spec in self._running.outputs)}"
+        )
 
 
 def _as_float32(arrays: Mapping[str, NDArray[Any]], specs: Sequence[TensorSpec]) -> dict[str, NDArray[np.float32]]:

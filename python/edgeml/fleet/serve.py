@@ -26,16 +26,20 @@ from edgeml.fleet.broker import EmbeddedBroker, bind
 from edgeml.fleet.collector import Collector
 from edgeml.fleet.config import FleetConfig
 from edgeml.fleet.dashboard.access import load_or_make_token
-from edgeml.fleet.dashboard.app import make_app
+from edgeml.fleet.dashboard.app import Updates, make_app
 from edgeml.fleet.evaluation import evaluate
+from edgeml.fleet.rollout.driver import advance
+from edgeml.fleet.rollout.sender import send_wants
 from edgeml.fleet.store.engine import hide_password, open_store, writing
 from edgeml.fleet.store.retention import retain
 from edgeml.fleet.tokens import FIRST_TOKEN, ROLES, add_token, has_tokens
+from edgeml.fleet.update_repository import UpdateRepository
 from edgeml.telemetry.broker_address import BrokerAddress
 
 log: Final = logging.getLogger(__name__)
 
 EVALUATE_EVERY_S: Final = 1.0
+ROLL_OUT_EVERY_S: Final = 1.0
 EVERYTHING_EVERY_S: Final = 60.0
 RETAIN_EVERY_S: Final = 3600.0
 SHUTDOWN_TIMEOUT_S: Final = 3
@@ -84,11 +88,15 @@ def serve(config: FleetConfig, options: ServeOptions) -> None:
         engine = open_store(config.store_url)
         stack.callback(engine.dispose)
         token, token_is_new = _first_token(engine, config.token_file)
+        repository = UpdateRepository(config.update_folder)
+        repository.create(time.time())
+        update_token, _ = load_or_make_token(config.update_folder / "device.token")
         collector = Collector(engine, broker, period_s=config.period_s, mqtt_5=not options.embedded_broker)
         for name, work in (
             ("collector", partial(collector.run, stop)),
             ("evaluation", partial(_keep_evaluating, engine, config, stop)),
             ("retention", partial(_keep_forgetting, engine, stop)),
+            ("rollouts", partial(_keep_rolling_out, engine, broker, repository, config, stop)),
         ):
             thread = threading.Thread(target=work, name=name)
             thread.start()
@@ -105,7 +113,8 @@ def serve(config: FleetConfig, options: ServeOptions) -> None:
         )
         _announce(ready, token if token_is_new else None, options.ready_file, stack)
         if not stop.is_set():
-            _run_dashboard(make_app(engine, period_s=config.period_s), listener)
+            updates = Updates(repository=repository, token=update_token)
+            _run_dashboard(make_app(engine, period_s=config.period_s, updates=updates), listener)
     log.info("stopped")
 
 
@@ -159,6 +168,22 @@ def _keep_forgetting(engine: sa.Engine, stop: threading.Event) -> None:
         except Exception:  # the intake goes on, and the log says so every time
             log.exception("retention failed; trying again")
         stop.wait(RETAIN_EVERY_S)
+
+
+def _keep_rolling_out(
+    engine: sa.Engine, broker: BrokerAddress, repository: UpdateRepository, config: FleetConfig, stop: threading.Event
+) -> None:
+    while not stop.wait(ROLL_OUT_EVERY_S):
+        try:
+            repository.refresh(time.time())
+            advance(engine, repository, period_s=config.period_s, now_s=int(time.time()))
+            send_wants(engine, broker)
+        except OSError as error:  # noqa: PERF203 - once a second
+            log.warning("wants: %s; trying again", error)
+        except OperationalError as error:
+            log.warning("rollouts: %s; trying again", error.orig)
+        except Exception:  # the intake goes on, and the log says so every time
+            log.exception("rollouts failed; trying again")
 
 
 def _announce(ready: Ready, new_token: str | None, ready_file: Path | None, stack: ExitStack) -> None:

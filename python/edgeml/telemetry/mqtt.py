@@ -65,6 +65,7 @@ class DeviceConnection:
         self._to = to
         self._acks: list[Ack] = []
         self._delivered: list[int] = []
+        self._wants: list[bytes] = []
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
             client_id=f"edgeml-{to.tenant}-{to.device}",  # a second connection of a device replaces the first
@@ -130,6 +131,11 @@ class DeviceConnection:
         acks, self._acks = self._acks, []
         return acks
 
+    def take_wants(self) -> list[bytes]:
+        """Payloads of wants since the last call."""
+        wants, self._wants = self._wants, []
+        return wants
+
     def take_delivered(self) -> list[int]:
         """Ids of messages that the broker has taken since the last call."""
         delivered, self._delivered = self._delivered, []
@@ -149,7 +155,7 @@ class DeviceConnection:
             if not self.protocol_refused:
                 _log.warning("broker %s refuses the connection: %s", self._to.broker, reason)
             return
-        client.subscribe(self._to.topic("ack"), qos=1)
+        client.subscribe([(self._to.topic(channel), 1) for channel in ("ack", "want")])
 
     def _on_subscribe(self, _client: Any, _userdata: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
         if any(reason.is_failure for reason in reasons):
@@ -172,6 +178,9 @@ class DeviceConnection:
             self._delivered.append(mid)
 
     def _on_message(self, _client: Any, _userdata: Any, message: mqtt.MQTTMessage) -> None:
+        if message.topic == self._to.topic("want"):
+            self._wants.append(bytes(message.payload))
+            return
         try:
             ack = codec.decode("ack", bytes(message.payload))
         except WireError as error:

@@ -88,7 +88,7 @@ class _InFlight:
 class Publisher:
     """The sending thread of one device."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but spool and birth by name
         self,
         spool: Spool,
         birth: Birth,
@@ -96,14 +96,20 @@ class Publisher:
         to: Destination,
         clock: Callable[[], float] = time.time,
         options: PublisherOptions | None = None,
+        on_want: Callable[[bytes], None] | None = None,
     ) -> None:
-        """Send from `spool`. `birth` begins each connection, with the time of `clock`. `start` starts the thread."""
+        """Send from `spool`. `birth` begins each connection, with the time of `clock`. `start` starts the thread.
+
+        `on_want` is called in that thread with the payload of each want that comes.
+        """
         self.is_connected = False
         self._spool = spool
         self._birth = birth
         self._to = to
         self._clock = clock
         self._options = options or PublisherOptions()
+        self._on_want = on_want
+        self._is_birth_new = False
         self._protocol = MQTTProtocolVersion.MQTTv5
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._draining = threading.Event()  # send the rest, then end
@@ -123,6 +129,12 @@ class Publisher:
         self._beat_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, args=(self._life,), name="edgeml-publisher", daemon=True)
         self._thread.start()
+
+    def announce(self, birth: Birth) -> None:
+        """Another model runs: say so now, and at each connection from now on."""
+        self._birth = birth
+        self._is_birth_new = True
+        self.notify()
 
     def notify(self) -> None:
         """Say that the spool has something new; returns at once."""
@@ -215,6 +227,9 @@ class Publisher:
                 return True
             connection.step(self._step_s(flight), self._wake_read)
             flight.look |= self._empty_wake()
+            if self._is_birth_new:
+                self._is_birth_new = False
+                self._publish_birth(connection, flight)
             if not self._receive(connection, flight):
                 break
             if (
@@ -285,6 +300,9 @@ class Publisher:
                 flight.look = True
             while flight.report_ends and flight.report_ends[0] <= ack.contiguous_upto:
                 flight.report_ends.popleft()
+        for payload in connection.take_wants():
+            if self._on_want is not None:
+                self._on_want(payload)
         for message_id in connection.take_delivered():
             flight.undelivered.pop(message_id, None)
             if message_id in flight.events:

@@ -10,16 +10,16 @@ from typing import Final
 from edgeml.errors import UsageError, WireError
 
 PREFIX: Final = "edgeml/v1"
-DIRECTION_OF_CHANNEL: Final = {"birth": "up", "tel": "up", "evt": "up", "lwt": "up", "ack": "down"}
+DIRECTION_OF_CHANNEL: Final = {"birth": "up", "tel": "up", "evt": "up", "lwt": "up", "ack": "down", "want": "down"}
 UP_FILTER: Final = f"{PREFIX}/+/+/up/#"  # what a collector subscribes to
-RETAINED_CHANNELS: Final = ("birth", "lwt")
+RETAINED_CHANNELS: Final = ("birth", "lwt")  # of those that devices send; `want` is retained too
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
-    """One topic, taken apart: `channel` is birth, tel, evt, lwt or ack."""
+    """One topic, taken apart: `channel` is birth, tel, evt, lwt, ack or want."""
 
     tenant: str
     device: str

@@ -21,6 +21,7 @@ from edgeml.fleet.tokens import Actor, actor_of
 
 COOKIE: Final = "edgeml_token"
 OPEN_PATHS: Final = ("/healthz", "/static/")
+UPDATE_PATH: Final = "/updates/"
 LOGIN_PATH: Final = "/login"
 LOGIN_BYTES_MAX: Final = 4096
 SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
@@ -62,10 +63,11 @@ class RequireToken:
     so with a cookie only reading is allowed to requests that do not come from our own pages.
     """
 
-    def __init__(self, app: ASGIApp, engine: sa.Engine, ask: str) -> None:
+    def __init__(self, app: ASGIApp, engine: sa.Engine, ask: str, update_token: str | None = None) -> None:
         self._app = app
         self._engine = engine
         self._ask = ask  # page that asks for the token
+        self._update_token = update_token  # of devices; opens UPDATE_PATH alone
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
@@ -73,8 +75,16 @@ class RequireToken:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
+        if self._is_update(request):
+            await self._app(scope, receive, send)
+            return
         answer = await self._login(request) or await self._refusal(request)
         await (answer or self._app)(scope, receive, send)
+
+    def _is_update(self, request: Request) -> bool:
+        if self._update_token is None or not request.url.path.startswith(UPDATE_PATH):
+            return False
+        return secrets.compare_digest(_bearer(request).encode(), self._update_token.encode())
 
     async def _login(self, request: Request) -> Response | None:
         """Move a good token from the form, or from the address where it would be seen and shared, to a cookie."""

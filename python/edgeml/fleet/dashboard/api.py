@@ -33,6 +33,8 @@ from edgeml.fleet.overview import (
     overview,
     page_of_devices,
 )
+from edgeml.fleet.rollout.board import RolloutState, rollouts
+from edgeml.fleet.rollout.driver import is_frozen
 from edgeml.fleet.store.engine import reading, writing
 from edgeml.fleet.tokens import ROLES, Actor, Token, add_token, list_tokens, revoke_token
 
@@ -156,6 +158,11 @@ def _models(call: Call) -> Any:
     return {"models": [asdict(one) for one in call.state().models]}
 
 
+def _rollouts(call: Call) -> Any:
+    known = [one.document() for one in rollouts(call.connection)]
+    return {"frozen": is_frozen(call.connection), "rollouts": known}
+
+
 def _tokens(call: Call) -> Any:
     return {"tokens": [asdict(one) for one in list_tokens(call.connection)]}
 
@@ -272,6 +279,14 @@ ENDPOINTS: Final = (
         summary="Models of the registry",
         answer=_object(models=_list_of(Model)),
         handler=_models,
+    ),
+    Endpoint(
+        method="GET",
+        path="/rollouts",
+        role="viewer",
+        summary="The newest rollouts: waves, states of their devices, and the evidence of each gate",
+        answer=_object(frozen={"type": "boolean"}, rollouts=_list_of(RolloutState)),
+        handler=_rollouts,
     ),
     Endpoint(
         method="GET",

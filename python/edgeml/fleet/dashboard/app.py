@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -21,13 +22,18 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from edgeml.fleet import audit
 from edgeml.fleet.dashboard import api, charts, metrics, texts
 from edgeml.fleet.dashboard.access import RequireToken
 from edgeml.fleet.histograms import histograms_of
 from edgeml.fleet.overview import EVENTS_MAX, Overview, devices_to_look_at, drift_of_device, id_of_device, overview
+from edgeml.fleet.rollout.board import rollouts
+from edgeml.fleet.rollout.driver import is_frozen
 from edgeml.fleet.store import tables as t
 from edgeml.fleet.store.engine import reading
+from edgeml.fleet.update_repository import UpdateRepository
 
+ENTRIES_SHOWN: Final = 100
 HERE: Final = Path(__file__).parent
 HEADERS: Final = {
     "content-security-policy": "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'self'; "
@@ -37,22 +43,46 @@ HEADERS: Final = {
 }
 
 
-def make_app(engine: sa.Engine, *, period_s: int, clock: Callable[[], float] = time.time) -> Starlette:
+@dataclass(frozen=True, kw_only=True)
+class Updates:
+    """What devices fetch below /updates/, with a token of their own that opens nothing else."""
+
+    repository: UpdateRepository
+    token: str
+
+
+def make_app(
+    engine: sa.Engine, *, period_s: int, clock: Callable[[], float] = time.time, updates: Updates | None = None
+) -> Starlette:
     """Build the application over a store; requests without a token get nothing but /healthz and the style sheet."""
     pages = _Pages(engine, period_s, clock)
+    shelves = [] if updates is None else _shelves(updates.repository)
+    update_token = None if updates is None else updates.token
     return Starlette(
         routes=[
             Route("/", pages.overview),
             Route("/device/{tenant}/{device}", pages.device),
             Route("/models", pages.models),
+            Route("/rollouts", pages.rollouts),
+            Route("/audit", pages.audit),
             *api.routes(engine, period_s, clock),
             Route("/metrics", pages.metrics),
             Route("/healthz", pages.healthz),
             Mount("/static", StaticFiles(directory=HERE / "static")),
+            *shelves,
         ],
-        middleware=[Middleware(_AddHeaders), Middleware(RequireToken, engine=engine, ask=pages.ask_for_token())],
+        middleware=[
+            Middleware(_AddHeaders),
+            Middleware(RequireToken, engine=engine, ask=pages.ask_for_token(), update_token=update_token),
+        ],
         exception_handlers={404: pages.not_found, 405: pages.not_allowed},
     )
+
+
+def _shelves(repository: UpdateRepository) -> list[Mount]:
+    """Metadata and targets as files; the keys beside them are not served."""
+    folders = {"metadata": repository.metadata_folder, "targets": repository.targets_folder}
+    return [Mount(f"/updates/{name}", StaticFiles(directory=folder)) for name, folder in folders.items()]
 
 
 class _Pages:
@@ -76,6 +106,21 @@ class _Pages:
     def models(self, _request: Request) -> Response:
         """Show the registry."""
         return self._page("models.html", self._state())
+
+    def rollouts(self, _request: Request) -> Response:
+        """Show rollouts: waves, devices, the evidence of each gate."""
+        with reading(self._engine) as connection:
+            known, frozen = rollouts(connection), is_frozen(connection)
+        return self._page("rollouts.html", self._state(), rollouts=known, frozen=frozen)
+
+    def audit(self, _request: Request) -> Response:
+        """Show the newest entries of the audit log, and whether the whole of it is untouched."""
+        with reading(self._engine) as connection:
+            log, head = audit.entries(connection), audit.stored_head(connection)
+        newest = log[: -ENTRIES_SHOWN - 1 : -1]
+        return self._page(
+            "audit.html", self._state(), entries=newest, count=len(log), head=head, problem=audit.verify(log, head)
+        )
 
     def device(self, request: Request) -> Response:
         """Show one device: identity, book, budget, drift over time, histograms of the newest period, events."""

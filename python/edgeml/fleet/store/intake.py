@@ -19,6 +19,7 @@ from edgeml.fleet.store.ledger_heads import Judged, event_row, judge
 from edgeml.fleet.store.lost_windows import add_lost
 from edgeml.fleet.store.quarantine import quarantine
 from edgeml.fleet.store.rollup import RollUp, RollUpKey
+from edgeml.fleet.store.running import note_running
 from edgeml.fleet.store.statements import count_up, insert_many, insert_new, storable
 from edgeml.privacy.ledger import Head
 from edgeml.telemetry.messages import HOLES_MAX, NO_HEAD, Ack, Birth, Event, LastWill, Report, Window
@@ -49,6 +50,7 @@ def take_in(
     batch, misfits = _apart_by_length(connection, batch)
     device_ids = _device_ids(connection, batch, now_s)
     _update_devices(connection, batch, device_ids, now_s)
+    note_running(connection, batch, device_ids)
     _insert_events(connection, batch, device_ids)
     copies, acks = _insert_reports(connection, batch, device_ids, now_s=now_s, period_s=period_s)
     acks += _answers_to_births(connection, batch, device_ids, {(str(to.topic), to.ack.epoch) for to in acks})

@@ -1,12 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hand-written layers of tools/train_digits.py: their gradients, and their equality with the ONNX they become."""
+"""The hand-written layers of the demo's network: their gradients, and their equality with the ONNX they become."""
 
 from __future__ import annotations
-
-import importlib.util
-import sys
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,21 +9,12 @@ import pytest
 pytest.importorskip("sklearn", reason="needs edgeml[demo]")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs edgeml[demo]")
 
-TOOL = Path(__file__).parents[3] / "tools" / "train_digits.py"
+from threadpoolctl import threadpool_limits  # noqa: E402 - comes with scikit-learn
+
+from edgeml.demo import network as tool  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def tool() -> Any:
-    spec = importlib.util.spec_from_file_location("train_digits", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_gradients_equal_differences_of_the_loss(tool: Any, rng: np.random.Generator) -> None:
+def test_gradients_equal_differences_of_the_loss(rng: np.random.Generator) -> None:
     network = tool.build(rng)
     for layer in network:  # float64: a step too small to cross a kink of a ReLU still has digits
         layer.weights[:] = [w + rng.normal(scale=0.05, size=w.shape) for w in layer.weights]  # no bias of exactly 0
@@ -57,7 +43,7 @@ def test_gradients_equal_differences_of_the_loss(tool: Any, rng: np.random.Gener
                 assert gradients.flat[place] == pytest.approx((above - below) / 2e-7, rel=1e-3, abs=1e-6)
 
 
-def test_onnx_computes_what_was_trained(tool: Any, rng: np.random.Generator) -> None:
+def test_onnx_computes_what_was_trained(rng: np.random.Generator) -> None:
     network = tool.build(rng)
     for layer in network:
         for weights in layer.weights:
@@ -71,18 +57,23 @@ def test_onnx_computes_what_was_trained(tool: Any, rng: np.random.Generator) -> 
     np.testing.assert_allclose(probability, expected, atol=1e-5)
 
 
-def test_training_is_reproducible_and_learns(tool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tool, "EPOCHS", 3)
+def test_training_is_reproducible_and_learns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tool, "AVERAGE_DECAY", 0.9)  # three epochs are too few for the slow average
     train = tool.digits.load("train")
 
-    def trained() -> Any:
-        generator = np.random.default_rng(tool.SEED)
+    def trained() -> list[tool.Layer]:
+        generator = np.random.default_rng(7)
         network = tool.build(generator)
-        tool.train(network, train, generator)
+        tool.train(network, train, generator, epochs=3)
         return network
 
-    with tool.threadpool_limits(1):
+    with threadpool_limits(1):
         first, second = trained(), trained()
         assert tool.accuracy(first, tool.digits.load("calibration")) > 0.5
     assert tool.to_onnx(first).SerializeToString() == tool.to_onnx(second).SerializeToString()
+
+
+def test_a_model_reads_back(rng: np.random.Generator) -> None:
+    network = tool.build(rng)
+    model = tool.to_onnx(network)
+    assert tool.to_onnx(tool.load(model)).SerializeToString() == model.SerializeToString()
