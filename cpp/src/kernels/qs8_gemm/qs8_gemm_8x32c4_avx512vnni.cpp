@@ -5,6 +5,8 @@
 //   x           one word of each pixel, broadcast   zmm  1       u8: the unsigned operand of vpdpbusd
 //   acc         8 pixels x 2 vectors                zmm  16      16 channels each, starts at the bias
 //
+// The last panel may be narrower: one vector, or one and a half, whose products are half as dear.
+//
 // vpackssdw and vpackuswb work in 128-bit lanes of 4 channels: three of them turn the vectors of 4 pixels into one
 // whose lane i is the 4 pixels of plane i, which is C4P without a shuffle. Taller tiles (12 pixels, 24 accumulators)
 // are slower: one tile's requantization and the next one's products then no longer fit the reorder window together.
@@ -48,6 +50,13 @@ struct ScatteredPixels {
   EDGEML_INLINE const act_t* word(int i, std::int64_t offset) const { return pixel[i] + offset; }
 };
 
+// A panel's width in half vectors, 8 channels each.
+enum Width : int { kOneVector = 2, kOneAndAHalf = 3, kTwoVectors = 4 };
+constexpr int vectors_of(Width width) { return (width + 1) / 2; }
+constexpr Width width_of(std::int32_t planes) {
+  return planes <= 4 ? kOneVector : planes <= 6 ? kOneAndAHalf : kTwoVectors;
+}
+
 // What a tile needs to know of its panel.
 struct Panel {
   const std::int8_t* weights;
@@ -55,8 +64,9 @@ struct Panel {
   const float* multiplier;
   act_t* out;           // plane 0 of the panel, pixel 0
   std::int32_t planes;  // that exist, 1..8
-  bool fast[2];         // per vector of 16 channels: round_512 takes its multipliers
-  bool clamps;          // range is narrower than what a byte holds
+  Width width;
+  bool fast[2];  // per vector of 16 channels: round_512 takes its multipliers
+  bool clamps;   // range is narrower than what a byte holds
   OutputRange512 range;
 };
 
@@ -68,6 +78,7 @@ Panel panel_of(const QS8GemmArgs& args, std::int32_t index) {
           multiplier,
           args.out + std::int64_t{index} * (kPanelChannels / 4) * args.out_plane_step,
           planes < kPanelChannels / 4 ? planes : kPanelChannels / 4,
+          width_of(planes),
           {all_below_one_512(_mm512_loadu_ps(multiplier)), all_below_one_512(_mm512_loadu_ps(multiplier + 16))},
           clamps(args.range),
           broadcast_range_512(args.range)};
@@ -180,49 +191,65 @@ EDGEML_INLINE void finish_tile(const QS8GemmArgs& args, const __m512i (&acc)[kRo
   finish_vector<kRows, 1>(args, second, panel, out, rows, kGroups);
 }
 
-template <int kVectors>
+template <Width kWidth>
 EDGEML_INLINE void multiply_row(__m512i& acc0, __m512i& acc1, const act_t* word, __m512i w0, __m512i w1) {
   const __m512i x = broadcast_word(word);
   acc0 = _mm512_dpbusd_epi32(acc0, x, w0);
-  if constexpr (kVectors == 2) acc1 = _mm512_dpbusd_epi32(acc1, x, w1);
+  if constexpr (kWidth == kTwoVectors) acc1 = _mm512_dpbusd_epi32(acc1, x, w1);
+  if constexpr (kWidth == kOneAndAHalf) {
+    acc1 = _mm512_zextsi256_si512(
+        _mm256_dpbusd_epi32(_mm512_castsi512_si256(acc1), _mm512_castsi512_si256(x), _mm512_castsi512_si256(w1)));
+  }
 }
 
-template <int kRows, int kVectors, class Pixels, int... kRow, int... kI>
+template <Width kWidth>
+EDGEML_INLINE __m512i load_second(const std::int8_t* w, __m512i w0) {
+  if constexpr (kWidth == kOneVector) return w0;
+  if constexpr (kWidth == kOneAndAHalf) {
+    return _mm512_castsi256_si512(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + 64)));
+  }
+  return _mm512_loadu_si512(w + 64);
+}
+
+template <int kRows, Width kWidth, class Pixels, int... kRow, int... kI>
 EDGEML_INLINE void compute_tile(const QS8GemmArgs& args, const Pixels& pixels, const Panel& panel, act_t* out,
                                 Indices<kRow...> rows, Indices<kI...>) {
+  constexpr int kVectors = vectors_of(kWidth);
   const __m512i bias[2] = {_mm512_loadu_si512(panel.bias), _mm512_loadu_si512(panel.bias + 16)};
   __m512i acc[kRows * kVectors] = {bias[kI % kVectors]...};
   const std::int8_t* w = panel.weights;
   const std::int32_t* end = args.group_offset + args.k_groups;
   for (const std::int32_t* offset = args.group_offset; offset != end; ++offset, w += kStepBytes) {
     const __m512i w0 = _mm512_loadu_si512(w);
-    const __m512i w1 = kVectors == 2 ? _mm512_loadu_si512(w + 64) : w0;
-    (multiply_row<kVectors>(acc[kRow * kVectors], acc[kRow * kVectors + kVectors - 1], pixels.word(kRow, *offset), w0,
-                            w1),
+    const __m512i w1 = load_second<kWidth>(w, w0);
+    (multiply_row<kWidth>(acc[kRow * kVectors], acc[kRow * kVectors + kVectors - 1], pixels.word(kRow, *offset), w0,
+                          w1),
      ...);
   }
   finish_tile<kRows, kVectors>(args, acc, panel, out, rows);
 }
 
-template <int kRows, int kVectors, class Pixels>
+template <int kRows, Width kWidth, class Pixels>
 __attribute__((noinline)) void tile(const QS8GemmArgs& args, const Pixels& pixels, const Panel& panel, act_t* out) {
-  compute_tile<kRows, kVectors>(args, pixels, panel, out, MakeIndices<kRows>{}, MakeIndices<kRows * kVectors>{});
+  compute_tile<kRows, kWidth>(args, pixels, panel, out, MakeIndices<kRows>{},
+                              MakeIndices<kRows * vectors_of(kWidth)>{});
 }
 
 template <class Pixels>
 using TileFn = void (*)(const QS8GemmArgs&, const Pixels&, const Panel&, act_t*);
 
-template <class Pixels, int kVectors, int... kI>
-inline TileFn<Pixels> tile_of(int rows, Indices<kI...>) {
-  static constexpr TileFn<Pixels> kTiles[] = {&tile<kI + 1, kVectors, Pixels>...};
-  return kTiles[rows - 1];
+template <class Pixels, int... kRow>
+inline TileFn<Pixels> tile_of(Width width, int rows, Indices<kRow...>) {
+  static constexpr TileFn<Pixels> kTiles[][sizeof...(kRow)] = {{&tile<kRow + 1, kOneVector, Pixels>...},
+                                                               {&tile<kRow + 1, kOneAndAHalf, Pixels>...},
+                                                               {&tile<kRow + 1, kTwoVectors, Pixels>...}};
+  return kTiles[width - kOneVector][rows - 1];
 }
 
 template <class Pixels>
 inline void run_tile(const QS8GemmArgs& args, const Pixels& pixels, const Panel& panel, std::int32_t pixel, int rows) {
-  const auto fn = panel.planes > 4 ? tile_of<Pixels, 2>(rows, MakeIndices<kTilePixels>{})
-                                   : tile_of<Pixels, 1>(rows, MakeIndices<kTilePixels>{});
-  fn(args, pixels, panel, panel.out + pixel * args.out_pixel_step);
+  tile_of<Pixels>(panel.width, rows, MakeIndices<kTilePixels>{})(args, pixels, panel,
+                                                                 panel.out + pixel * args.out_pixel_step);
 }
 
 // Walks over the output pixels of a call, and over where their input words are.
