@@ -63,6 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="prune, in the place of --sparsity: until the predicted time on --target-isa is this share of the dense one",
     )
     parser.add_argument(
+        "--channel-sparsity",
+        type=float,
+        metavar="SHARE",
+        help="remove about this share of the channels between two convolutions that nothing else depends on (default: none)",
+    )
+    parser.add_argument(
         "--block-rows",
         type=int,
         choices=BLOCK_ROWS,
@@ -106,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
         int8_only=args.int8_only,
         sparsity=args.sparsity,
         latency_budget=args.latency_budget,
+        channel_sparsity=args.channel_sparsity,
         block_rows=args.block_rows,
         dims=tuple(args.dim),
         io=args.io,

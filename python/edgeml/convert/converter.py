@@ -26,6 +26,7 @@ from edgeml.convert.ops import check_supported, keep_unsupported_float
 from edgeml.convert.ops.float32 import float_nodes
 from edgeml.convert.options import ConvertOptions, Io
 from edgeml.convert.passes import QUANTIZED_PASSES, run_passes
+from edgeml.convert.prune.channels import remove_channels
 from edgeml.convert.prune.pruner import Pruned, goal_of, prune
 from edgeml.convert.quantization import quantize, quantize_stored
 from edgeml.convert.report.html import write_report
@@ -111,6 +112,8 @@ def _from_float(imported: ImportedModel, calibration: CalibrationSource | None, 
             "a float model needs calibration data; give real inputs with calibration=, --calibration"
         )
     data = CalibrationData(calibration, graph)
+    if options.channel_sparsity is not None:
+        graph = remove_channels(graph, data, options.channel_sparsity)
     pruned = prune(graph, data, goal_of(options)) if options.prunes else None
     graph = graph if pruned is None else pruned.graph
     return _Prepared(graph, quantize(graph, calibrate(graph, data), options), data, pruned=pruned)
@@ -122,7 +125,7 @@ def _from_stored(
     """Take over the quantization that a model carries; None for a float model. Data, if given, serve telemetry and report."""
     if imported.stored is None:
         return None
-    if options.prunes:
+    if options.prunes or options.channel_sparsity is not None:
         raise UsageError(
             "the model is quantized already and cannot be pruned; prune the float model that it was made from"
         )

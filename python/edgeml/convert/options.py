@@ -16,7 +16,7 @@ from edgeml.errors import UsageError
 RangeMethod = Literal["minmax", "percentile", "mse"]
 Io = Literal["float32", "int8"]
 PERCENTILE_MIN: Final = 50.0  # exclusive
-_PRUNING: Final = ("sparsity", "latency_budget", "block_rows")
+_PRUNING: Final = ("sparsity", "latency_budget", "channel_sparsity", "block_rows")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,8 @@ class ConvertOptions:
         of block_rows output channels x 4 input channels; None prunes nothing.
     latency_budget: in (0, 1), in the place of sparsity: prune until the cycles that the cost model predicts for these layers and
         the first one on target_isa are at most this share of the dense ones.
+    channel_sparsity: in (0, 1): about this share of the channels between two convolutions is removed from the graph before
+        anything else, where no sum, concatenation or output depends on them; None removes none.
     block_rows: 1, 2 or 4: higher blocks run faster, lower ones cost less accuracy; None: 2 with sparsity, and with a latency
         budget what is best for each layer.
     dims: sizes of free dimensions of the inputs, "T=49"; "N=1..16" says which sizes of the batch, which stays free, are meant.
@@ -50,6 +52,7 @@ class ConvertOptions:
     int8_only: bool = False
     sparsity: float | None = None
     latency_budget: float | None = None
+    channel_sparsity: float | None = None
     block_rows: int | None = None
     dims: tuple[str, ...] = ()
     io: Io = "float32"
@@ -65,6 +68,10 @@ class ConvertOptions:
             raise UsageError(f"sparsity {self.sparsity:g} is not a share of zeros between 0 and 1, 0.5 for example")
         if self.latency_budget is not None and not 0 < self.latency_budget < 1:
             raise UsageError(f"latency budget {self.latency_budget:g} is not a share between 0 and 1, 0.7 for example")
+        if self.channel_sparsity is not None and not 0 < self.channel_sparsity < 1:
+            raise UsageError(
+                f"channel sparsity {self.channel_sparsity:g} is not a share between 0 and 1, 0.25 for example"
+            )
         if self.sparsity is not None and self.latency_budget is not None:
             raise UsageError("sparsity and latency budget exclude each other; give one of them")
         if self.block_rows is not None and self.block_rows not in BLOCK_ROWS:
@@ -76,12 +83,12 @@ class ConvertOptions:
 
     @property
     def prunes(self) -> bool:
-        """Whether pruning was asked for."""
+        """Whether pruning of blocks was asked for."""
         return self.sparsity is not None or self.latency_budget is not None
 
     def as_metadata(self) -> dict[str, Any]:
         """The options by name; those of pruning and dims only where they were asked for."""
         fields = dataclasses.asdict(self)
         fields["dims"] = list(self.dims)
-        left_out = {*(() if self.prunes else _PRUNING), *(() if self.dims else ("dims",))}
+        left_out = {*(() if self.prunes or self.channel_sparsity is not None else _PRUNING), *(() if self.dims else ("dims",))}
         return {name: value for name, value in fields.items() if name not in left_out}
