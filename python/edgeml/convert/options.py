@@ -90,5 +90,8 @@ class ConvertOptions:
         """The options by name; those of pruning and dims only where they were asked for."""
         fields = dataclasses.asdict(self)
         fields["dims"] = list(self.dims)
-        left_out = {*(() if self.prunes or self.channel_sparsity is not None else _PRUNING), *(() if self.dims else ("dims",))}
+        left_out = {
+            *(() if self.prunes or self.channel_sparsity is not None else _PRUNING),
+            *(() if self.dims else ("dims",)),
+        }
         return {name: value for name, value in fields.items() if name not in left_out}
