@@ -30,8 +30,11 @@ NETWORKS: Final[dict[str, Callable[[GraphBuilder, Value], Value]]] = {
 SEED: Final = 2017
 
 
-def build(name: str) -> onnx.ModelProto:
-    """The network of that name, input `input` float32 [1, 3, 224, 224], output `logits` float32 [1, 1000]."""
-    g = GraphBuilder(seed=SEED)
+def build(name: str, *, zeros: float = 0.0, block_rows: int = 1) -> onnx.ModelProto:
+    """The network of that name, input `input` float32 [1, 3, 224, 224], output `logits` float32 [1, 1000].
+
+    zeros: share of zero blocks, block_rows x 4 weights each, in 1x1 and 3x3 layers; the first and depthwise ones have none.
+    """
+    g = GraphBuilder(seed=SEED, zeros=zeros, block_rows=block_rows)
     logits = NETWORKS[name](g, g.image("input", size=224))
     return g.model(name, logits, output="logits")

@@ -23,6 +23,8 @@ FloatArray = npt.NDArray[np.float32]
 
 OPSET: Final = 17
 IR_VERSION: Final = 9
+IMAGE_CHANNELS: Final = 3
+BLOCK_COLUMNS: Final = 4
 SAMPLES: Final = 2  # images that the statistics of a layer are taken over
 
 
@@ -41,8 +43,10 @@ class Value:
 class GraphBuilder:
     """Nodes and weights of a growing graph."""
 
-    def __init__(self, *, seed: int) -> None:
+    def __init__(self, *, seed: int, zeros: float = 0.0, block_rows: int = 1) -> None:
+        """Random weights; `zeros`: the share of zero blocks (block_rows x 4) in 1x1 and 3x3 layers but the first."""
         self._random = np.random.default_rng(seed)
+        self._zeros, self._block_rows = zeros, block_rows
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -58,6 +62,8 @@ class GraphBuilder:
         """Convolution with bias; `pad` on all sides, half the kernel if it is not given."""
         fan_in = x.channels // groups * kernel * kernel
         weight = self._normal((channels, x.channels // groups, kernel, kernel), fan_in)
+        if self._zeros > 0 and groups == 1 and kernel in (1, 3) and x.channels > IMAGE_CHANNELS:
+            weight *= self._present(weight.shape)
         pad = kernel // 2 if pad is None else pad
         attributes = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [pad] * 4, "group": groups}
         return self._affine("Conv", x, weight, axes=(0, 2, 3), **attributes)
@@ -140,6 +146,16 @@ class GraphBuilder:
 
     def _normal(self, shape: tuple[int, ...], fan_in: int) -> FloatArray:
         return np.asarray(self._random.standard_normal(shape) / np.sqrt(fan_in), np.float32)
+
+    def _present(self, shape: tuple[int, ...]) -> FloatArray:
+        """0 or 1 for each weight [O, C, kh, kw], in blocks; exactly the wanted share of blocks is 0."""
+        rows, groups = -(-shape[0] // self._block_rows), -(-shape[1] // BLOCK_COLUMNS)
+        count = rows * groups * shape[2] * shape[3]
+        present = np.ones(count, np.float32)
+        present[self._random.permutation(count)[: round(self._zeros * count)]] = 0
+        blocks = present.reshape(rows, groups, *shape[2:])
+        weights = np.repeat(np.repeat(blocks, self._block_rows, axis=0), BLOCK_COLUMNS, axis=1)
+        return weights[: shape[0], : shape[1]]
 
     def _weight(self, array: FloatArray) -> Value:
         name = f"weight_{len(self._weights)}"

@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include <string>
+#include <tuple>
 
 #include "base/crc32c.h"
 #include "bindings.h"
@@ -11,6 +12,7 @@
 #include "kernels/kernel_table.h"
 #include "model/model.h"
 #include "ops/layer_cost.h"
+#include "runtime/measure_rates.h"
 #include "runtime/peak_rate.h"
 
 namespace edgeml {
@@ -94,6 +96,19 @@ void bind_cpu(py::module_& module) {
       "Predicted cycles of a convolution or product on one core of any level, dense (block_rows 0) or with so "
       "many blocks of block_rows x 4 weights; depth_words: taps * ceil(input channels / 4); pixels: outputs of a "
       "channel; swept_pixels: from the first to the last at the row pitch of a sparse convolution.");
+  module.def(
+      "measure_layer_rates",
+      [](const std::string& isa) {
+        const kernels::KernelTable table = table_of(isa);
+        const py::gil_scoped_release unlocked;
+        const LayerRates r = measure_layer_rates(table);
+        return std::make_tuple(r.lanes, r.dense, r.sparse[0], r.sparse[1], r.sparse[2], r.dense_output,
+                               r.sparse_output);
+      },
+      py::arg("isa"),
+      "Lanes; multiply-accumulates per nanosecond dense and with blocks of 1, 2 and 4 rows; nanoseconds per output "
+      "dense and "
+      "sparse. Measured now.");
   module.def(
       "crc32c", [](const py::bytes& bytes) { return crc32c(std::as_bytes(std::span(std::string_view(bytes)))); },
       py::arg("data"));

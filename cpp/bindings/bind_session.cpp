@@ -4,8 +4,11 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <array>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "bindings.h"
 #include "bound_run.h"
@@ -61,6 +64,12 @@ PyMethodDef bound_run_call_method{"__call__", &bound_run_call, METH_NOARGS,
                                   "Run the network on the bound arrays, in place. Allocates nothing, unless a run of "
                                   "another batch size came in between."};
 
+std::optional<LayerRates> to_rates(const std::optional<std::array<double, 7>>& fields) {
+  if (!fields) return std::nullopt;
+  const auto& f = *fields;
+  return LayerRates{f[0], f[1], {f[2], f[3], f[4]}, f[5], f[6]};
+}
+
 template <class Class>
 void add_native(const Class& type, PyMethodDef& method) {
   PyObject* const descriptor = PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), &method);
@@ -97,8 +106,12 @@ void bind_session(py::module_& module) {
 
   const auto session =
       py::class_<Session>(module, "Session", "A checked, planned and prepacked artifact.")
-          .def(py::init<const py::object&, int, std::optional<std::string>>(), py::arg("source"), py::arg("threads"),
-               py::arg("isa"), "source: a path as str, or the bytes of the file.")
+          .def(py::init([](const py::object& source, int threads, std::optional<std::string> isa,
+                           const std::optional<std::array<double, 7>>& rates) {
+                 return std::make_unique<Session>(source, threads, std::move(isa), to_rates(rates));
+               }),
+               py::arg("source"), py::arg("threads"), py::arg("isa"), py::arg("rates") = py::none(),
+               "source: a path as str, or the bytes of the file. rates: as measure_layer_rates gives them.")
           .def_property_readonly("inputs", [](const Session& s) { return s.get().inputs(); })
           .def_property_readonly("outputs", [](const Session& s) { return s.get().outputs(); })
           .def_property_readonly("metadata", [](const Session& s) { return s.get().metadata(); })

@@ -62,8 +62,8 @@ struct Session::Call {
   std::span<void* const> outputs() const { return {out.data(), out_count}; }
 };
 
-Session::Session(const py::object& source, int threads, std::optional<std::string> isa)
-    : session_(open(source, {.threads = threads, .isa = std::move(isa)})),
+Session::Session(const py::object& source, int threads, std::optional<std::string> isa, std::optional<LayerRates> rates)
+    : session_(open(source, {.threads = threads, .isa = std::move(isa), .rates = rates})),
       inputs_(ports_of(session_.inputs(), session_.declared_batch())),
       outputs_(ports_of(session_.outputs(), session_.declared_batch())),
       forks_(fork_count()) {}

@@ -20,7 +20,7 @@ namespace edgeml {
 
 class Session {
  public:
-  Session(const pybind11::object& source, int threads, std::optional<std::string> isa);
+  Session(const pybind11::object& source, int threads, std::optional<std::string> isa, std::optional<LayerRates> rates);
 
   const InferenceSession& get() const { return session_; }
 

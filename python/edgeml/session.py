@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from edgeml import _core
 from edgeml.errors import ArtifactError, InputError, UsageError
+from edgeml.layer_rates import LayerRates
+from edgeml.layer_rates import load as load_rates
 
 Array = npt.NDArray[Any]
 
@@ -46,7 +48,12 @@ class InferenceSession:
     """
 
     def __init__(
-        self, model: str | os.PathLike[str] | bytes, *, threads: int | None = None, isa: str | None = None
+        self,
+        model: str | os.PathLike[str] | bytes,
+        *,
+        threads: int | None = None,
+        isa: str | None = None,
+        rates: str | os.PathLike[str] | Mapping[str, LayerRates] | None = None,
     ) -> None:
         """Load an artifact from a path or from its bytes.
 
@@ -55,13 +62,19 @@ class InferenceSession:
             threads: threads that one run uses; None: EDGEML_THREADS, else 1; 0: as many as the CPU set and quota allow.
             isa: a level of `edgeml info` that is at most what the machine has; None: EDGEML_ISA, else the best.
 
+            rates: by what it is chosen whether layers with sparse weights run sparse: a file of `edgeml tune`, or rates by
+                ISA level; None: EDGEML_RATES, else the device's file, else those of edgeml (layer_rates.py). The results
+                are the same.
+
         Raises:
             ArtifactError: the file cannot be read or is damaged.
             IsaError: this machine does not run the level.
-            UsageError: threads is not a number from 0 to 256.
+            UsageError: threads is not a number from 0 to 256; a file of rates cannot be read.
         """
         self._source = model if isinstance(model, bytes) else os.fspath(model)
-        self._core = _core.Session(self._source, _threads(threads), isa or os.environ.get("EDGEML_ISA") or None)
+        isa = isa or os.environ.get("EDGEML_ISA") or None
+        levels = rates if isinstance(rates, Mapping) else load_rates(rates)
+        self._core = _core.Session(self._source, _threads(threads), isa, levels.get(isa or _core.ISAS[0]))
         self._inputs = [_spec(info) for info in self._core.inputs]
         self._outputs = [_spec(info) for info in self._core.outputs]
         self._output_index = {spec.name: i for i, spec in enumerate(self._outputs)}

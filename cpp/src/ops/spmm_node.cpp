@@ -2,6 +2,7 @@
 #include "ops/spmm_node.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "kernels/qs8_spmm/qs8_spmm_pack.h"
 #include "ops/weight_sums.h"
@@ -23,7 +24,13 @@ Result<SpmmNode> SpmmNode::pack(const kernels::KernelRow<kernels::QS8SpmmFn>& ro
   node.row_ = row;
   node.block_rows_ = w.block_rows;
   node.planes_ = static_cast<std::int32_t>(planes);
-  node.block_count_ = w.block_count();
+  std::vector<std::int32_t> row_begin_of(static_cast<std::size_t>(rows) + 1);  // counts, then where each row begins
+  for_each_block(w, [&](std::int64_t block_row, std::int64_t, const std::int8_t*) {
+    ++row_begin_of[static_cast<std::size_t>(block_row) + 1];
+  });
+  for (std::size_t i = 1; i < row_begin_of.size(); ++i)
+    row_begin_of[i] = row_begin_of[i - 1] + kernels::qs8_spmm_row_blocks(row_begin_of[i], row.kr);
+  node.block_count_ = row_begin_of.back();
   const std::int64_t packed_block = kernels::qs8_spmm_block_bytes(w.block_rows, row.kr);
   const std::int64_t weight_bytes = round_up(node.block_count_ * packed_block, 64);
   const std::int64_t row_bytes = round_up((rows + 1) * 4, 64);
@@ -37,16 +44,15 @@ Result<SpmmNode> SpmmNode::pack(const kernels::KernelRow<kernels::QS8SpmmFn>& ro
   auto* const offset = reinterpret_cast<std::int32_t*>(weights + weight_bytes + row_bytes);
   auto* const bias = reinterpret_cast<std::int32_t*>(weights + weight_bytes + row_bytes + offset_bytes);
   auto* const multiplier = reinterpret_cast<float*>(weights + bytes - vector_bytes);
-  std::fill_n(row_begin, rows + 1, 0);
-  std::fill_n(bias, planes * 4, 0);
-  std::fill_n(multiplier, planes * 4, 0.0F);
+  std::copy(row_begin_of.begin(), row_begin_of.end(), row_begin);
   std::copy(source.bias.begin(), source.bias.end(), bias);
   std::copy(source.multiplier.begin(), source.multiplier.end(), multiplier);
   const auto zero_point = static_cast<std::uint32_t>(source.zero_point_in + kernels::kActOffset);
-  std::int64_t at = 0;
+  std::vector<std::int32_t>& next = row_begin_of;  // free block of each row
   for_each_block(w, [&](std::int64_t block_row, std::int64_t group, const std::int8_t* block) {
-    ++row_begin[block_row + 1];
+    const std::int32_t at = next[static_cast<std::size_t>(block_row)]++;
     offset[at] = source.group_offset[static_cast<std::size_t>(group)];
+    if (at + 1 < row_begin[block_row + 1]) offset[at + 1] = offset[at];  // until a block of its own comes
     kernels::qs8_spmm_pack(block, w.block_rows, row.kr, weights + at * packed_block);
     for (std::int32_t i = 0; i < w.block_rows; ++i) {
       const std::int8_t* word = block + std::int64_t{4} * i;
@@ -54,9 +60,7 @@ Result<SpmmNode> SpmmNode::pack(const kernels::KernelRow<kernels::QS8SpmmFn>& ro
       auto& folded = reinterpret_cast<std::uint32_t&>(bias[block_row * w.block_rows + i]);
       folded -= zero_point * static_cast<std::uint32_t>(word[0] + word[1] + word[2] + word[3]);
     }
-    ++at;
   });
-  for (std::int64_t i = 0; i < rows; ++i) row_begin[i + 1] += row_begin[i];
   node.weights_ = weights;
   node.row_begin_ = row_begin;
   node.offset_ = offset;

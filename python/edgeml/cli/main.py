@@ -19,6 +19,7 @@ SUMMARIES: Final = {  # verb -> its line of help; edgeml.cli.<verb> is imported 
     "inspect": "show what is in an artifact: graph, layers, bytes, arena, metadata",
     "run": "run an artifact on arrays of an .npz file",
     "bench": "measure latency and load time of an artifact",
+    "tune": "measure this device's kernels and store the rates by which sparse layers are chosen",
     "info": "show CPU, instruction sets, chosen kernels and versions",
     "device": "run the device agent",
     "privacy": "show what a device has spent of its privacy budget",

@@ -64,14 +64,24 @@ class SpmmProblem {
            std::int32_t plane_begin, std::int32_t plane_end) const {
     const std::int32_t r = case_.block_rows;
     const std::int64_t block_bytes = qs8_spmm_block_bytes(r, row.kr);
-    GuardedBuffer<std::int8_t> weights(static_cast<std::size_t>(blocks_.size() / (4 * r) * block_bytes), edge_);
-    for (std::size_t b = 0; b < offset_.size(); ++b) {
-      qs8_spmm_pack(blocks_.data() + b * 4 * r, r, row.kr, weights.data() + b * block_bytes);
-    }
-    GuardedBuffer<std::int32_t> offset(offset_.size(), edge_);
-    std::copy(offset_.begin(), offset_.end(), offset.data());
     GuardedBuffer<std::int32_t> row_begin(row_begin_.size(), edge_);
-    std::copy(row_begin_.begin(), row_begin_.end(), row_begin.data());
+    row_begin[0] = 0;
+    for (std::size_t i = 1; i < row_begin_.size(); ++i) {
+      row_begin[i] = row_begin[i - 1] + qs8_spmm_row_blocks(row_begin_[i] - row_begin_[i - 1], row.kr);
+    }
+    const auto count = static_cast<std::size_t>(row_begin[row_begin_.size() - 1]);
+    GuardedBuffer<std::int8_t> weights(count * static_cast<std::size_t>(block_bytes), edge_);
+    std::fill_n(weights.data(), weights.size(), std::int8_t{0});
+    GuardedBuffer<std::int32_t> offset(count, edge_);
+    for (std::size_t i = 0; i + 1 < row_begin_.size(); ++i) {
+      const std::int32_t blocks = row_begin_[i + 1] - row_begin_[i];
+      for (std::int32_t b = 0; b < row_begin[i + 1] - row_begin[i]; ++b) {
+        const std::int32_t from = row_begin_[i] + std::min(b, blocks - 1);
+        const std::int32_t to = row_begin[i] + b;
+        offset[to] = offset_[from];
+        if (b < blocks) qs8_spmm_pack(blocks_.data() + from * 4 * r, r, row.kr, weights.data() + to * block_bytes);
+      }
+    }
     GuardedBuffer<QS8SpmmStrip> strips(strips_.size(), edge_);
     std::copy(strips_.begin(), strips_.end(), strips.data());
     row.fn({.in = in_.data(),

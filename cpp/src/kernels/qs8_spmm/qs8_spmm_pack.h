@@ -2,6 +2,7 @@
 // A block of the artifact -> the form of one qs8_spmm row, by the kr of its row in kernels.def.
 //
 //   kr 4   [r][4] s8       as in the artifact
+//   kr 8   as kr 4; rows have an even number of blocks, an odd one ends with a block of zeros at the last one's offset
 //   kr 2   [r][2][2] s16   channels 0 and 2, then 1 and 3: what the even and the odd bytes of a word are multiplied by
 #pragma once
 
@@ -12,6 +13,11 @@ namespace edgeml::kernels {
 
 static inline std::int64_t qs8_spmm_block_bytes(std::int32_t block_rows, std::int32_t kr) {
   return std::int64_t{block_rows} * (kr == 2 ? 8 : 4);
+}
+
+// Blocks of a row in packed form.
+static inline std::int32_t qs8_spmm_row_blocks(std::int32_t blocks, std::int32_t kr) {
+  return kr == 8 ? blocks + blocks % 2 : blocks;
 }
 
 static inline void qs8_spmm_pack(const std::int8_t* block, std::int32_t block_rows, std::int32_t kr,
