@@ -2,6 +2,7 @@
 """Show what is in an artifact: inputs, outputs, layers with their shapes and bytes, planned arena, metadata, telemetry.
 
     edgeml inspect kws.edgeml
+    edgeml inspect kws.edgeml --svg graph.svg
 
 The file is read twice, by the pure-Python reader and by the core that devices run: a damaged file is an error. The arena
 is what the core plans for a batch of 1 (or the declared one); it is the same on every machine. Its picture has a line per
@@ -24,23 +25,40 @@ from edgeml.artifact import Artifact
 from edgeml.artifact.model import Graph, Node, Tensor
 from edgeml.artifact.writer import stored_bytes
 from edgeml.cli.arena_picture import arena_picture
+from edgeml.cli.graph_picture import graph_picture
+from edgeml.errors import UsageError
 from edgeml.observe.schema import TelemetrySchema
+from edgeml.whole_file import write_whole_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the verb."""
     parser.add_argument("artifact", metavar="MODEL.edgeml", type=Path)
+    parser.add_argument("--svg", metavar="GRAPH.svg", type=Path, help="draw the graph into a file")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the verb."""
-    document = describe(Artifact.load(args.artifact))
+    artifact = Artifact.load(args.artifact)
+    document = describe(artifact)
+    if args.svg is not None:
+        _draw(args.svg, artifact)
     if args.json:
         print(json.dumps(document, indent=2))
     else:
         print("\n".join(_lines(document)))
     return 0
+
+
+def _draw(path: Path, artifact: Artifact) -> None:
+    picture = graph_picture(artifact.graph, str(artifact.metadata.get("name", "model")))
+    try:
+        write_whole_file(path, picture.encode())
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror}; free space or choose another place with --svg"
+        ) from error
 
 
 def describe(artifact: Artifact) -> dict[str, Any]:
@@ -129,7 +147,7 @@ def _lines(document: dict[str, Any]) -> list[str]:
     lines = [f"{metadata.get('name', 'model')}   {document['bytes']:,} bytes   model id {document['model_id']}"]
     for side in ("inputs", "outputs"):
         lines += [
-            f"{side[:-1]:8s}{tensor['name']}  {tensor['dtype']} {_shape(tensor)}{_quantization(tensor)}"
+            f"{side[:-1]:8s}{tensor['name']}  {tensor['dtype']} {_shape(tensor)}{_quantization(tensor)}{_range(tensor, metadata)}"
             for tensor in document[side]
         ]
     lines.append("")
@@ -168,3 +186,9 @@ def _shape(tensor: dict[str, Any]) -> str:
 
 def _quantization(tensor: dict[str, Any]) -> str:
     return f"  scale {tensor['scale']:.6g} zero point {tensor['zero_point']}" if "scale" in tensor else ""
+
+
+def _range(tensor: dict[str, Any], metadata: dict[str, Any]) -> str:
+    """Of an input: what calibration saw of it."""
+    bounds = metadata.get("golden", {}).get("inputs", {}).get(tensor["name"])
+    return f"  {bounds[0]:g} to {bounds[1]:g}" if bounds else ""

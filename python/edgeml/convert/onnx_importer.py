@@ -28,6 +28,7 @@ from onnx import (
 from edgeml.convert.constant_evaluation import RANDOM_OPERATORS, NotEvaluatedError, evaluate_constant
 from edgeml.convert.dimensions import Sizes, bind_dims
 from edgeml.convert.float_node import OPSET_CANONICAL
+from edgeml.convert.model_limits import check_functions, check_shapes, propagates_data
 from edgeml.convert.quantized_form import expand_quantized_operators, is_quantized, is_quantized_operator
 from edgeml.convert.stored import Stored
 from edgeml.convert.stored_quantization import collect
@@ -37,6 +38,21 @@ from edgeml.ir import Graph, Node, Tensor, verify
 OPSET_MIN: Final = 7
 MODEL_BYTES_MAX: Final = 2**31 - 1
 _MIXED_BATCH_HINT: Final = "export the model with a fixed batch of 1"
+
+_ONNX_ERRORS: Final = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    RuntimeError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+    AssertionError,
+    AttributeError,
+    DecodeError,
+    checker.ValidationError,
+)
 
 ModelSource = str | os.PathLike[str] | bytes | onnx.ModelProto
 _Known = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]  # shape and dtype by tensor name
@@ -66,7 +82,7 @@ def import_onnx(source: ModelSource, dims: Mapping[str, Sizes] | None = None) ->
     try:
         graph, stored = _import(model, name)
         opset = graph.opset
-    except (ValueError, TypeError, KeyError, IndexError, RuntimeError, OverflowError) as error:
+    except _ONNX_ERRORS as error:
         # What the onnx package raises over files that its checker lets pass.
         raise ModelFormatError(f"the model is damaged: {_first_line(error)}; export it again") from error
     verify(graph)
@@ -82,6 +98,7 @@ def _import(model: onnx.ModelProto, name: str) -> tuple[Graph, Stored | None]:
     if quantized:
         expand_quantized_operators(model)
     shapes, free = _infer_shapes(model)
+    check_shapes({name: shape for name, (shape, _) in shapes.items()})
     graph = dataclasses.replace(_graph(model, shapes, free=free, name=name), opset=opset)
     return collect(graph) if quantized else (graph, None)
 
@@ -148,6 +165,7 @@ def _load_external_data(model: onnx.ModelProto, folder: Path | None, where: str)
 
 def _check_model(model: onnx.ModelProto) -> int:
     """Check operators, opset and structure; inline the model's own functions; return the opset."""
+    check_functions(model)
     if model.functions:
         model.CopyFrom(inliner.inline_local_functions(model))
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
@@ -258,7 +276,9 @@ def _infer_with_batch(model: onnx.ModelProto, batch: int | None) -> _Known:
 
 def _infer_once(bound: onnx.ModelProto) -> _Known:
     try:
-        inferred = shape_inference.infer_shapes(bound, check_type=True, strict_mode=True, data_prop=True)
+        inferred = shape_inference.infer_shapes(
+            bound, check_type=True, strict_mode=True, data_prop=propagates_data(bound.graph)
+        )
     except (shape_inference.InferenceError, RuntimeError) as error:
         raise ModelFormatError(f"the shapes of the model do not fit: {_first_line(error)}") from error
     known = {}
