@@ -88,6 +88,14 @@ class _Chain:
         sizes[axis - 1] *= 3
         self.last = self.b.node("concat", [self.last] * 3, self.b.activation(sizes, *self.same), [axis])
 
+    def take(self) -> None:
+        sizes = list(self.shape)
+        (axis,) = self.drawn(1, 4, 1)
+        (count,) = self.drawn(1, 12, 1)
+        positions = self.b.constant(np.array(self.drawn(0, sizes[axis - 1], count), np.int32))
+        sizes[axis - 1] = count
+        self.last = self.b.node("take", [self.last, positions], self.b.activation(sizes, *self.same), [axis])
+
     def add(self) -> None:
         y = self.b.activation(self.shape, 0.05, self.zero_point())
         self.last = self.b.node("add", [self.last, self.last, self.b.multiplier(0.7, -0.45)], y, [-128, 127])
@@ -101,6 +109,7 @@ KINDS = (
     _Chain.pad,
     _Chain.transpose,
     _Chain.concat,
+    _Chain.take,
     _Chain.add,
 )
 
