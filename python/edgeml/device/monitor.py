@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edgeml import __version__
+from edgeml.device.status import Running
 from edgeml.errors import DeviceError, EdgemlError, InputError, UsageError
 from edgeml.observe import Observer, TelemetrySchema
 from edgeml.privacy import PrivacyBudget, release
@@ -161,6 +162,11 @@ class Monitor:
             raise
         self.on_inference: Callable[[Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]], float], None] | None = None
         self._publisher = Publisher(self._spool, self._birth(), to=to, clock=clock, options=publisher, on_want=on_want)
+        self._address = str(address)
+        self._names = (tenant, device)
+        self._state = state
+        self._tell_person(is_connected=False)
+        self._publisher.on_connection = lambda is_connected: self._tell_person(is_connected=is_connected)
         self._log_budget()
         self._publisher.start()
         self._windows = threading.Thread(target=self._roll, name="edgeml-windows", daemon=True)
@@ -220,6 +226,7 @@ class Monitor:
                 _log.warning("the last window of the old model is lost: %s", error)
                 self._tell_dropped()
         self._publisher.announce(self._birth())
+        self._tell_person(is_connected=self._publisher.is_connected)
 
     def tell(self, kind: str, detail: str) -> None:
         """Tell the fleet of an event."""
@@ -260,6 +267,9 @@ class Monitor:
                 if self._spool.is_full():
                     self._tell("spool_full", now, "windows grow until the fleet acknowledges some")
                     return False
+                ledger_day = self._spool.ledger.day_of(now)
+                if ledger_day > int(now) // DAY_S:
+                    self._tell("clock_went_back", now, f"the ledger stays in day {ledger_day}, in which it was before")
                 if not self._spool.ledger.can_reserve(now):
                     spent = f"{self._spool.ledger.spent_micro(now) / MICRO:g} epsilon"
                     self._tell("budget_spent", now, f"{spent} spent; the window grows until tomorrow")
@@ -267,6 +277,10 @@ class Monitor:
                 self._release(now)
             except (DeviceError, sqlite3.Error) as error:
                 _log.warning("window not released, its counts are kept: %s", error)
+                if (
+                    type(error.__cause__ or error) is sqlite3.DatabaseError
+                ):  # damage; a full disk is an OperationalError
+                    self._recover(now)
                 return False
             self._publisher.notify()
         return True
@@ -376,6 +390,31 @@ class Monitor:
                 self._holds_counts |= held
             raise
         self._window_start = now
+
+    def _recover(self, now: float) -> None:
+        try:
+            self._spool.recover(now)
+        except (OSError, sqlite3.Error) as error:
+            _log.warning("the damaged spool cannot be replaced now: %s", error)
+
+    def _tell_person(self, *, is_connected: bool) -> None:
+        """Leave model and connection where `edgeml device status` finds them."""
+        running = self._running
+        told = Running(
+            device=self._names[1],
+            tenant=self._names[0],
+            broker=self._address,
+            model_id=running.model_id.hex(),
+            model_name=str(running.session.metadata.get("name", ""))[:256],
+            isa=running.session.isa,
+            edgeml_version=__version__,
+            is_connected=is_connected,
+            since=int(self._clock()),
+        )
+        try:
+            told.write(self._state)
+        except OSError as error:
+            _log.debug("status not written: %s", error)
 
     def _tell(self, event: str, now: float, detail: str) -> None:
         """Tell the fleet, once a day."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 BUSY_TIMEOUT_S: Final = 5.0
@@ -25,8 +25,11 @@ class DurableFile:
         """Open or create `path`."""
         self.path = path
         self._lock = threading.RLock()
-        self._connection = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=32
+        self._connection = self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=32
         )
         try:
             for pragma in (
@@ -37,10 +40,18 @@ class DurableFile:
                 f"wal_autocheckpoint={WAL_PAGES_MAX}",
                 "trusted_schema=OFF",
             ):
-                self._connection.execute(f"PRAGMA {pragma}").fetchall()
+                connection.execute(f"PRAGMA {pragma}").fetchall()
         except sqlite3.Error:
-            self._connection.close()
+            connection.close()
             raise
+        return connection
+
+    def reopen(self, meanwhile: Callable[[], None]) -> None:
+        """Close the file, do something with it, and open the path again, while nobody else reads or writes."""
+        with self._lock:
+            self._connection.close()
+            meanwhile()
+            self._connection = self._connect()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

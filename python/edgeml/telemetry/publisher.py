@@ -37,6 +37,7 @@ ANSWER_TIMEOUT_S: Final = {  # from CONNECT to ready; some brokers of 3.1.1 alon
     MQTTProtocolVersion.MQTTv311: 5.0,
 }
 REPORTS_IN_FLIGHT_MAX: Final = 8  # sent and not acknowledged by the fleet
+REPORTS_PER_STEP: Final = 4  # between two looks at what comes in
 STEP_S: Final = 5.0  # an idle connection wakes this often, for the keepalive
 HANG_S: Final = (
     90.0  # a thread that did not come round for so long is left behind; longer than any connect or handshake
@@ -75,7 +76,8 @@ class _InFlight:
     progress_at: float  # monotonic time of the last ack or of the first send
     events: dict[int, int]  # message id -> event
     ack_timeout_s: float  # doubles with each resend that brings nothing
-    undelivered: dict[int, float]  # message id -> monotonic time of its sending, until the broker has it
+    heard_at: float  # monotonic time: the broker took a message, or had taken all
+    undelivered: set[int]  # message ids that the broker does not have yet
     is_confirmed: bool = False  # the fleet has answered, and what it knows of the ledger is in it
     look: bool = True  # the spool may hold something to send
 
@@ -103,6 +105,9 @@ class Publisher:
         `on_want` is called in that thread with the payload of each want that comes.
         """
         self.is_connected = False
+        self.on_connection: Callable[[bool], None] | None = (
+            None  # called by the thread when the connection comes or goes
+        )
         self._spool = spool
         self._birth = birth
         self._to = to
@@ -177,7 +182,7 @@ class Publisher:
             except Exception:
                 _log.exception("publisher: unexpected error; the connection is made again")
             finally:
-                self.is_connected = False
+                self._tell_connection(is_connected=False)
                 _close_quietly(connection)
             if connection.protocol_refused:
                 is_v5 = self._protocol == MQTTProtocolVersion.MQTTv5
@@ -191,6 +196,13 @@ class Publisher:
             # Jitter keeps a fleet from calling a broker that comes back in one second. Not a secret, so not a CSPRNG.
             self._pause(random.uniform(0, pause_s))  # noqa: S311
             pause_s = min(2 * pause_s, self._options.backoff_max_s)
+
+    def _tell_connection(self, *, is_connected: bool) -> None:
+        if is_connected == self.is_connected:
+            return
+        self.is_connected = is_connected
+        if self.on_connection is not None:
+            self.on_connection(is_connected)
 
     def _pause(self, timeout_s: float) -> None:
         if self._draining.is_set():
@@ -209,7 +221,7 @@ class Publisher:
             self._empty_wake()
         if not connection.is_ready:
             return False
-        self.is_connected = True
+        self._tell_connection(is_connected=True)
         _log.info("connected to broker %s", self._to.broker)
         connection.clear_last_will()
         flight = _InFlight(
@@ -218,7 +230,8 @@ class Publisher:
             progress_at=time.monotonic(),
             events={},
             ack_timeout_s=self._options.ack_timeout_s,
-            undelivered={},
+            heard_at=time.monotonic(),
+            undelivered=set(),
         )
         self._publish_birth(connection, flight)
         while connection.is_open and self._goes_on(life):
@@ -232,10 +245,7 @@ class Publisher:
                 self._publish_birth(connection, flight)
             if not self._receive(connection, flight):
                 break
-            if (
-                flight.undelivered
-                and time.monotonic() - min(flight.undelivered.values()) >= self._options.ack_timeout_s
-            ):
+            if flight.undelivered and time.monotonic() - flight.heard_at >= self._options.ack_timeout_s:
                 _log.warning("broker %s does not answer: the connection is made again", self._to.broker)
                 break
         return False
@@ -247,7 +257,9 @@ class Publisher:
 
     def _publish(self, connection: DeviceConnection, flight: _InFlight, channel: str, message: Message) -> int:
         message_id = connection.publish(channel, message)
-        flight.undelivered[message_id] = time.monotonic()
+        if not flight.undelivered:
+            flight.heard_at = time.monotonic()
+        flight.undelivered.add(message_id)
         return message_id
 
     def _publish_birth(self, connection: DeviceConnection, flight: _InFlight) -> None:
@@ -272,7 +284,9 @@ class Publisher:
         for number, event in self._spool.events():
             if number not in waiting:
                 flight.events[self._publish(connection, flight, "evt", event)] = number
-        while flight.is_confirmed and len(flight.report_ends) < REPORTS_IN_FLIGHT_MAX:
+        for _ in range(REPORTS_PER_STEP):
+            if not flight.is_confirmed or len(flight.report_ends) >= REPORTS_IN_FLIGHT_MAX:
+                break
             report = self._spool.report(flight.sent_upto, self._clock())
             if report is None:
                 break
@@ -281,6 +295,8 @@ class Publisher:
             self._publish(connection, flight, "tel", report)
             flight.sent_upto = report.upto
             flight.report_ends.append(flight.sent_upto)
+        else:
+            return  # there may be more: after a look at what comes in
         flight.look = not flight.is_confirmed
 
     def _receive(self, connection: DeviceConnection, flight: _InFlight) -> bool:
@@ -294,7 +310,7 @@ class Publisher:
             if not flight.is_confirmed:
                 flight.is_confirmed = flight.look = True
                 flight.ack_timeout_s = self._options.ack_timeout_s
-            if self._spool.acknowledge(ack):
+            if self._spool.acknowledge(ack, self._clock()):
                 flight.progress_at = time.monotonic()
                 flight.ack_timeout_s = self._options.ack_timeout_s
                 flight.look = True
@@ -304,12 +320,15 @@ class Publisher:
             if self._on_want is not None:
                 self._on_want(payload)
         for message_id in connection.take_delivered():
-            flight.undelivered.pop(message_id, None)
+            flight.undelivered.discard(message_id)
+            flight.heard_at = time.monotonic()
             if message_id in flight.events:
                 self._spool.remove_event(flight.events.pop(message_id))
         return True
 
     def _step_s(self, flight: _InFlight) -> float:
+        if flight.is_confirmed and flight.look:
+            return 0.0
         if not flight.is_waiting:
             return STEP_S
         return min(STEP_S, max(flight.progress_at + flight.ack_timeout_s - time.monotonic(), 0.0) + 0.001)

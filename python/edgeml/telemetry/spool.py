@@ -21,7 +21,7 @@ from edgeml.privacy.ledger import Head, Ledger, Reservation
 from edgeml.telemetry.coarsening import coarsen
 from edgeml.telemetry.messages import ID_BYTES, LOST_RANGES_MAX, WINDOWS_OF_REPORT_MAX, Ack, Event, Report, Window
 from edgeml.telemetry.spool_tables import SPOOL_TABLES, WINDOW_COLUMNS, insert_window, read_window
-from edgeml.telemetry.state_directory import SPOOL_FILE, lock_directory, open_sound_file, set_aside
+from edgeml.telemetry.state_directory import SPOOL_FILE, lock_directory, move_aside, open_sound_file, set_aside
 from edgeml.telemetry.varint import pack_counts
 
 if TYPE_CHECKING:
@@ -101,6 +101,13 @@ class Spool:
                 detail = f"{damage}; a new epoch begins, the budget of the day counts as spent"
                 _insert_event(connection, "spool_recovered", now, detail)
         return epoch
+
+    def recover(self, now: float) -> None:
+        """Keep a file that was damaged while it was open aside, and begin a new epoch in a new one, as at a start."""
+        damage: list[str] = []
+        self._file.reopen(lambda: damage.append(move_aside(self._file.path, now)))
+        self.epoch = self._begin(damage[0], now)
+        self._is_stuck = False
 
     def begin_anew(self, now: float, known: Head) -> None:
         """Begin a new epoch because the fleet knows an entry, `known`, that is not in this ledger; durable on return.
@@ -259,7 +266,7 @@ class Spool:
             lost=lost,
         )
 
-    def acknowledge(self, ack: Ack) -> int:
+    def acknowledge(self, ack: Ack, now: float | None = None) -> int:
         """Delete what the fleet has stored; gives how many windows. Acks of other epochs change nothing."""
         if ack.epoch != self.epoch:
             _log.warning("ack of epoch %s ignored, the spool's is %s", ack.epoch.hex(), self.epoch.hex())
@@ -272,7 +279,8 @@ class Spool:
             return 0
         with self._file.transaction() as connection:
             upto = ack.contiguous_upto
-            connection.execute("UPDATE spool SET acked_upto = max(acked_upto, ?)", (upto,))
+            at = None if now is None else int(now)
+            connection.execute("UPDATE spool SET acked_upto = ?, acked_at = coalesce(?, acked_at)", (upto, at))
             connection.execute("DELETE FROM lost WHERE last <= ?", (upto,))
             return connection.execute("DELETE FROM window WHERE seq <= ?", (upto,)).rowcount
 

@@ -20,6 +20,7 @@ SPOOL_TABLES: Final = (
         epoch BLOB NOT NULL CHECK (length(epoch) = 8),
         produced INTEGER NOT NULL,             -- highest seq so far
         acked_upto INTEGER NOT NULL,           -- the fleet has everything up to here: rows above cover the rest
+        acked_at INTEGER,                      -- unix seconds of the last ack that was news
         sent_upto INTEGER NOT NULL             -- the fleet may have windows up to here: they stay as they are
     ) STRICT""",
     """CREATE TABLE IF NOT EXISTS window (

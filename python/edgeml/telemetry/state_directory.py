@@ -82,13 +82,19 @@ def open_sound_file(path: Path, now: float) -> tuple[DurableFile, str]:
 
 def set_aside(path: Path, now: float) -> tuple[DurableFile, str]:
     """Rename a damaged database and its log, and open a new one in its place; gives it and what was done."""
+    damage = move_aside(path, now)
+    return DurableFile(path), damage
+
+
+def move_aside(path: Path, now: float) -> str:
+    """Rename a damaged database and its log; gives what was done."""
     aside = _free_name(path, now)
     _log.warning("%s is damaged; it is kept as %s", path, aside.name)
     path.rename(aside)
     for suffix in ("-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    return DurableFile(path), f"damaged file kept as {aside.name}"
+    return f"damaged file kept as {aside.name}"
 
 
 def _free_name(path: Path, now: float) -> Path:

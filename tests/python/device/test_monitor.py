@@ -128,7 +128,7 @@ def test_a_spent_budget_keeps_the_counts_for_tomorrow(tmp_path: Path) -> None:
     assert [int(window.counts[:5].sum()) for window in windows] == [1, 1, 6, 0]
     assert (windows[2].start, windows[2].end) == (NOON, NOON + DAY_S)
     with closing(Spool(tmp_path, budget=budget, now=NOON)) as spool:
-        assert [event.kind for _, event in spool.events()] == ["budget_spent"]
+        assert [event.kind for _, event in spool.events()] == ["budget_spent", "clock_went_back"]
     assert [day.spent_micro for day in read_days(tmp_path / SPOOL_FILE)] == [100_000_000, 100_000_000]
 
 

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgeml.privacy.ledger import Head
+    from edgeml.telemetry.broker_address import TlsFiles
 
 
 class AckingFleet:
     """Connects to a broker on 127.0.0.1, and again whenever it is back."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls: TlsFiles | None = None) -> None:
         self.acks = True
         self.payloads: list[tuple[str, bytes]] = []  # every message: channel, bytes
         self.windows: dict[tuple[bytes, int], Window] = {}
@@ -33,6 +34,8 @@ class AckingFleet:
         self.reports: list[Report] = []
         self._lock = threading.Lock()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        if tls is not None:
+            self._client.tls_set_context(tls.context())
         self._client.reconnect_delay_set(0.1, 0.2)  # type: ignore[arg-type]
         self._client.on_connect = lambda client, *_: client.subscribe(UP_FILTER, qos=1)
         self._client.on_message = self._on_message
