@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Alarm rules, pure: which periods break a rule, when an alarm opens and when it closes.
 
-The p-value that breaks a rule is corrected for everything that is looked at: `alpha` is the chance of any false alarm
-by the rule in the whole fleet in one day. An alarm needs `open_after` periods in a row, so one of them is among every
-`open_after`-th period; Bonferroni's bound over features, devices and those holds however they depend on one another.
+What breaks a rule is evidence that may be looked at after every period (e_values.md), and a shift that is large enough.
+`alpha` is the number of false alarms by the rule in the whole fleet in one day, at most and on average: the evidence of
+one feature of one device must reach features * devices * periods of a day / alpha.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -30,7 +31,7 @@ class Rule:
     owner: str  # who is told
     playbook: str  # where it is written what to do
     features: str = "*"  # names of features, with * and ?
-    alpha: float = 0.01  # (0, 1]
+    alpha: float = 0.01  # (0, 1]; false alarms a day
     psi_min: float = 0.1  # >= 0; smaller shifts are no alarm however certain they are
     open_after: int = 3  # periods in a row, >= 1
     close_after: int = 3
@@ -61,6 +62,8 @@ class Finding:
     feature: str
     p_value: float
     psi: float
+    log_e: float  # evidence that has come together up to this period, as a natural logarithm
+    since_s: int  # start of the first period that counts in it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,21 +83,20 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
 
 
-def p_value_max(rule: Rule, *, features: int, devices: int, period_s: int) -> float:
-    """Largest p-value that breaks a rule which looks at so many features and devices."""
-    periods = max(1.0, DAY_S / period_s / rule.open_after)
-    return rule.alpha / (max(1, features) * max(1, devices) * periods)
+def log_e_min(rule: Rule, *, features: int, devices: int, period_s: int) -> float:
+    """Least evidence that breaks a rule which looks at so many features and devices, as a natural logarithm."""
+    return math.log(max(1, features) * max(1, devices) * max(1.0, DAY_S / period_s) / rule.alpha)
 
 
-def broken_by(rule: Rule, period: Period, p_max: float) -> tuple[Finding, ...]:
+def broken_by(rule: Rule, period: Period, evidence_min: float) -> tuple[Finding, ...]:
     """Findings of a period that break the rule, worst first."""
-    found = [f for f in period.findings if rule.covers(f.feature) and f.p_value <= p_max and f.psi >= rule.psi_min]
-    return tuple(sorted(found, key=lambda f: (f.p_value, -f.psi, f.feature)))
+    found = [f for f in period.findings if rule.covers(f.feature) and f.log_e >= evidence_min and f.psi >= rule.psi_min]
+    return tuple(sorted(found, key=lambda f: (-f.log_e, -f.psi, f.feature)))
 
 
-def judge(rule: Rule, periods: Sequence[Period], p_max: float, *, was_on: bool) -> Verdict:
+def judge(rule: Rule, periods: Sequence[Period], evidence_min: float, *, was_on: bool) -> Verdict:
     """Decide by the newest periods (ascending in time); hysteresis keeps an alarm on until it was quiet for long."""
-    broken = [broken_by(rule, period, p_max) for period in periods]
+    broken = [broken_by(rule, period, evidence_min) for period in periods]
     run = 0
     while run < len(broken) and broken[-1 - run]:
         run += 1
@@ -103,7 +105,7 @@ def judge(rule: Rule, periods: Sequence[Period], p_max: float, *, was_on: bool) 
         quiet += 1
     if run >= rule.open_after or (was_on and quiet < rule.close_after and any(broken)):
         newest = next(findings for findings in reversed(broken) if findings)
-        return Verdict(on=True, since_s=periods[-run].start_s if run else periods[-1].start_s, findings=newest)
+        return Verdict(on=True, since_s=newest[0].since_s, findings=newest)
     return Verdict(on=False)
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import sqlalchemy as sa
 
 from edgeml.fleet import drift
-from edgeml.fleet.alerts import Finding, Period, Rule, Verdict, judge, p_value_max
+from edgeml.fleet.alerts import Finding, Period, Rule, Verdict, judge, log_e_min
+from edgeml.fleet.e_values import accumulate
 from edgeml.fleet.store import tables as t
 from edgeml.fleet.store.engine import writing
 from edgeml.fleet.store.periods import newest_of
@@ -26,6 +27,7 @@ from edgeml.observe.schema import TelemetrySchema
 log: Final = logging.getLogger(__name__)
 
 PERIODS_PER_TRANSACTION: Final = 200
+EVIDENCE_PERIODS: Final = 24  # how far evidence looks back
 DEVICES_PER_QUERY_MAX: Final = 1000  # a list of more is no faster than all of them
 
 
@@ -131,12 +133,14 @@ def judge_alarms(
     opened = {(alarm.rule, alarm.device_id): alarm for alarm in alarms}
     features = _testable_features(connection)
     longest = max((max(rule.open_after, rule.close_after) for rule in rules), default=0)
-    known = finished_periods(connection, device_ids, period_s=period_s, now_s=now_s, newest=longest + 1)
+    known = finished_periods(
+        connection, device_ids, period_s=period_s, now_s=now_s, newest=max(EVIDENCE_PERIODS, longest + 1)
+    )
     for rule in rules:
-        p_max = p_value_max(rule, features=sum(map(rule.covers, features)), devices=len(devices), period_s=period_s)
+        least = log_e_min(rule, features=sum(map(rule.covers, features)), devices=len(devices), period_s=period_s)
         for device_id, periods in known.items():
             alarm = opened.get((rule.name, device_id))
-            verdict = judge(rule, periods, p_max, was_on=alarm is not None)
+            verdict = judge(rule, periods, least, was_on=alarm is not None)
             if alarm is None and verdict.on:
                 _open(connection, rule, devices[device_id], verdict, now_s)
             elif alarm is not None and verdict.on:
@@ -168,15 +172,26 @@ def finished_periods(
     )
     if device_ids is not None:
         query = query.where(t.device.c.id.in_(sorted(device_ids)))
-    grouped: dict[tuple[int, int, bytes], list[Finding]] = defaultdict(list)
+    finished: dict[tuple[int, bytes, str], list[sa.Row[Any]]] = defaultdict(list)  # by device, model and feature
     for row in connection.execute(query):
         if row.period_start_s < row.last_s or row.period_start_s + 2 * period_s <= now_s:
             name = schema_of(row.document).features[row.feature].name
-            finding = Finding(feature=name, p_value=row.p_value, psi=row.psi)
-            grouped[row.device_id, row.period_start_s, row.model_id].append(finding)
+            finished[row.device_id, row.model_id, name].append(row)
+    grouped: dict[tuple[int, int, bytes], list[Finding]] = defaultdict(list)
+    for (device_id, model_id, name), rows in finished.items():
+        for row, evidence in zip(rows, accumulate(row.p_value for row in rows), strict=True):
+            finding = Finding(
+                feature=name,
+                p_value=row.p_value,
+                psi=row.psi,
+                log_e=evidence.log_e,
+                since_s=rows[evidence.since].period_start_s,
+            )
+            grouped[device_id, row.period_start_s, model_id].append(finding)
     periods: dict[int, list[Period]] = defaultdict(list)
-    for (device_id, start_s, _), findings in grouped.items():
-        periods[device_id].append(Period(start_s=start_s, findings=tuple(findings)))
+    for device_id, start_s, model_id in sorted(grouped):
+        found = grouped[device_id, start_s, model_id]
+        periods[device_id].append(Period(start_s=start_s, findings=tuple(found)))
     return dict(periods)
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The overview as Prometheus metrics; everything is read from the store when it is asked for."""
+"""The overview as Prometheus metrics; everything is read from the store when it is asked for.
+
+Of a large fleet, series of single devices are those of the first page: a hundred devices that need people most.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,8 @@ class _OverviewCollector(Collector):
         yield GaugeMetricFamily(
             "edgeml_windows_without_schema", "Stored windows whose model is unknown", value=state.windows_without_schema
         )
+        yield GaugeMetricFamily("edgeml_devices", "Devices that have reported", value=state.device_count)
+        yield GaugeMetricFamily("edgeml_devices_online", "Devices that are online", value=state.online_count)
         yield GaugeMetricFamily("edgeml_alarms_open", "Open alarms", value=len(state.open_alarms))
 
     def _of_devices(self) -> Iterator[Metric]:
