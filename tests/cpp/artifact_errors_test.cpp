@@ -149,6 +149,7 @@ void check_damage(const std::string& name) {
 TEST_CASE("damage under right checksums is an error or an artifact that runs") {
   check_damage("every_operator.edgeml");
   check_damage("every_plain_operator.edgeml");
+  check_damage("sparse_layers.edgeml");
 }
 
 }  // namespace
