@@ -6,6 +6,7 @@
     edgeml fleet model push MODEL.edgeml --card card.toml         sign a model and make it known
     edgeml fleet token add | list | revoke NAME                   who may use dashboard and API
     edgeml fleet rollout start MODEL | status | pause ID | resume ID | abort ID      bring a model to the devices, wave by wave
+    edgeml fleet sim --devices 1000                               rollouts of good, slow, drifting, crashing, silent models
     edgeml fleet audit show | head | verify                       who did what, and whether the log was touched
     edgeml fleet devices | drift | books                          what the store knows; --json for machines
 
@@ -30,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgeml.artifact.artifact import Artifact
-from edgeml.cli import fleet_audit, fleet_rollout, fleet_token
+from edgeml.cli import fleet_audit, fleet_rollout, fleet_sim, fleet_token
 from edgeml.cli.operator import operator
 from edgeml.errors import UsageError
 from edgeml.fleet.config import FleetConfig, load_config
@@ -88,11 +89,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fleet_rollout.add_freeze(
         verbs.add_parser("freeze", help="the switch that holds all rollouts: on or off"), _add_config
     )
+    fleet_sim.add_verb(verbs.add_parser("sim", help="play rollouts to simulated devices on the real intake, store and gates"))
     fleet_audit.add_verbs(verbs.add_parser("audit", help="the log of who did what"), _add_config)
 
 
 def run(args: argparse.Namespace) -> int:
     """Answer, or serve until a signal; returns the exit code."""
+    if args.fleet_verb == "sim":  # it needs no fleet
+        return fleet_sim.run(args)
     config = load_config(args.config)
     answer: Callable[[FleetConfig, argparse.Namespace], int] = args.answer
     return answer(config, args)
