@@ -89,7 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fleet_rollout.add_freeze(
         verbs.add_parser("freeze", help="the switch that holds all rollouts: on or off"), _add_config
     )
-    fleet_sim.add_verb(verbs.add_parser("sim", help="play rollouts to simulated devices on the real intake, store and gates"))
+    fleet_sim.add_verb(
+        verbs.add_parser("sim", help="play rollouts to simulated devices on the real intake, store and gates")
+    )
     fleet_audit.add_verbs(verbs.add_parser("audit", help="the log of who did what"), _add_config)
 
 

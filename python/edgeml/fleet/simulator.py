@@ -391,7 +391,9 @@ def _is_stopped(rng: np.random.Generator, policy: Policy) -> bool:
             for _period in range(int(rng.integers(2, 12))):
                 for gate, (old_share, excess) in shares.items():
                     device_share = min(1.0, old_share * float(rng.lognormal(0, 0.3)))  # the devices of the wave differ
-                    new, old = (_noised(rng, n, p) for n, p in ((asked // 2 * SAMPLES, device_share), (10**6, old_share)))
+                    new, old = (
+                        _noised(rng, n, p) for n, p in ((asked // 2 * SAMPLES, device_share), (10**6, old_share))
+                    )
                     log_e[gate] = add_evidence(log_e[gate], excess_p_value(new, old, excess))
                 log_e["drift"] = add_evidence(log_e["drift"], float(rng.uniform()))
                 if max(log_e.values()) >= limit:

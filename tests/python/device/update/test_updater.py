@@ -67,9 +67,7 @@ class Rig:
         self.mismatches: list[str] = []
         self.refusal: str | None = None
         self.serial = serial
-        monkeypatch.setattr(
-            "edgeml.device.update.updater.check_golden_vectors", lambda _session: (4, self.mismatches)
-        )
+        monkeypatch.setattr("edgeml.device.update.updater.check_golden_vectors", lambda _session: (4, self.mismatches))
         answers = {OLD: right, NEW: new_answer}
         self.slots = Slots(folder / "slots", factory=factory)
         load: Callable[[Path], Any] = lambda path: Session(path, answers)  # noqa: E731
@@ -84,7 +82,9 @@ class Rig:
         data = NEW if digest == hashlib.sha256(NEW).hexdigest() else OLD
         return FetchedModel(data=data, digest=digest, serial=self.serial)
 
-    def play(self, want: Want, *, latency_us: Callable[[bytes], float] = lambda _data: 10.0) -> tuple[str, dict[str, Any]]:
+    def play(
+        self, want: Want, *, latency_us: Callable[[bytes], float] = lambda _data: 10.0
+    ) -> tuple[str, dict[str, Any]]:
         """Give the want, run inferences until the updater has told its end."""
         before = len(self.host.told)
         for _ in range(50):

@@ -41,7 +41,13 @@ class Fleet:
                 row = {"model_id": digest[:8], "sha256": digest, "bytes": 3, "name": "m", "metadata": "{}"}
                 connection.execute(sa.insert(t.model).values(**row, pushed_s=NOW_S))
             for number in range(10):
-                row = {"tenant": "acme", "name": f"d{number}", "first_seen_s": NOW_S, "last_seen_s": NOW_S, "online": True}
+                row = {
+                    "tenant": "acme",
+                    "name": f"d{number}",
+                    "first_seen_s": NOW_S,
+                    "last_seen_s": NOW_S,
+                    "online": True,
+                }
                 row |= {"isa": "avx2", "model_id": OLD[:8], "epsilon_spent_micro": 0, "epsilon_budget_micro": 0}
                 connection.execute(sa.insert(t.device).values(**row))
 
@@ -137,7 +143,9 @@ def test_an_attack_that_a_device_refused_is_in_the_audit_log(fleet: Fleet) -> No
     assert json.loads(entry.detail)["said"]["reason"] == "update refused: wrong key"
 
 
-@pytest.mark.parametrize("detail", ["", "[]", "nothing", '{"rollout":"1","stage":"confirmed"}', '{"rollout":99,"stage":"failed"}'])
+@pytest.mark.parametrize(
+    "detail", ["", "[]", "nothing", '{"rollout":"1","stage":"confirmed"}', '{"rollout":99,"stage":"failed"}']
+)
 def test_what_a_device_makes_up_changes_nothing(fleet: Fleet, detail: str) -> None:
     fleet.start(Policy())
     (device,) = fleet.asked()
