@@ -23,6 +23,7 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "store": {"url": "sqlite:///fleet.db"},
     "drift": {"period_s": 3600},
     "broker": {"url": "mqtt://127.0.0.1:1883", "ca": "", "certificate": "", "key": ""},  # files of TLS; "": none
+    "alerts": {"webhook": ""},
     "updates": {"folder": "updates"},
     "dashboard": {"host": "127.0.0.1", "port": 8080, "token_file": "fleet.token"},
 }
@@ -39,6 +40,7 @@ class FleetConfig:
     http_port: int
     token_file: Path
     update_folder: Path  # of update_repository.py
+    webhook: str  # is told of alarms; "" is nobody
     rules: tuple[Rule, ...]
 
 
@@ -78,6 +80,9 @@ def _config_of(document: Mapping[str, Any], folder: Path) -> FleetConfig:
         raise FleetError("[drift] period_s must be 1 second to 7 days")
     if not 0 <= values["dashboard"]["port"] <= 65_535:
         raise FleetError("[dashboard] port must be 0..65535")
+    webhook = values["alerts"]["webhook"]
+    if webhook and not webhook.startswith(("http://", "https://")):
+        raise FleetError(f"[alerts] webhook {webhook!r:.200} must begin with http:// or https://")
     return FleetConfig(
         store_url=_in_folder(values["store"]["url"], folder),
         period_s=values["drift"]["period_s"],
@@ -86,6 +91,7 @@ def _config_of(document: Mapping[str, Any], folder: Path) -> FleetConfig:
         http_port=values["dashboard"]["port"],
         token_file=folder / values["dashboard"]["token_file"],
         update_folder=folder / values["updates"]["folder"],
+        webhook=webhook,
         rules=_rules_of(document.get("rule", [])),
     )
 

@@ -28,6 +28,7 @@ from edgeml.fleet.config import FleetConfig
 from edgeml.fleet.dashboard.access import load_or_make_token
 from edgeml.fleet.dashboard.app import Updates, make_app
 from edgeml.fleet.evaluation import evaluate
+from edgeml.fleet.notify import tell
 from edgeml.fleet.rollout.driver import advance
 from edgeml.fleet.rollout.sender import send_wants
 from edgeml.fleet.store.engine import hide_password, open_store, writing
@@ -41,6 +42,7 @@ log: Final = logging.getLogger(__name__)
 EVALUATE_EVERY_S: Final = 1.0
 ROLL_OUT_EVERY_S: Final = 1.0
 EVERYTHING_EVERY_S: Final = 60.0
+TELL_EVERY_S: Final = 2.0
 RETAIN_EVERY_S: Final = 3600.0
 SHUTDOWN_TIMEOUT_S: Final = 3
 
@@ -96,6 +98,7 @@ def serve(config: FleetConfig, options: ServeOptions) -> None:
             ("collector", partial(collector.run, stop)),
             ("evaluation", partial(_keep_evaluating, engine, config, stop)),
             ("retention", partial(_keep_forgetting, engine, stop)),
+            ("alerts", partial(_keep_telling, engine, config.webhook, stop)),
             ("rollouts", partial(_keep_rolling_out, engine, broker, repository, config, stop)),
         ):
             thread = threading.Thread(target=work, name=name)
@@ -184,6 +187,15 @@ def _keep_rolling_out(
             log.warning("rollouts: %s; trying again", error.orig)
         except Exception:  # the intake goes on, and the log says so every time
             log.exception("rollouts failed; trying again")
+
+
+def _keep_telling(engine: sa.Engine, webhook: str, stop: threading.Event) -> None:
+    while webhook and not stop.is_set():
+        try:
+            tell(engine, webhook)
+        except Exception:  # nothing else waits for the webhook, and the log says so every time
+            log.exception("telling %s of alarms failed; trying again", webhook)
+        stop.wait(TELL_EVERY_S)
 
 
 def _announce(ready: Ready, new_token: str | None, ready_file: Path | None, stack: ExitStack) -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 # INTEGER PRIMARY KEY is SQLite's rowid; a rowid table takes rows in far faster than one ordered by a long key.
 ROW_ID: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 WAITING, ROLLED_UP, REFUSED = range(3)  # window.state: schema unknown; in the roll-up; not as long as its schema says
+TOLD_NOTHING, TOLD_OPENED, TOLD_CLOSED = range(3)  # alarm.told
 
 metadata: Final = sa.MetaData()
 
@@ -225,6 +226,7 @@ alarm: Final = sa.Table(
     sa.Column("findings", sa.Text, nullable=False),  # JSON: features, worst first
     sa.Column("owner", sa.Text, nullable=False),
     sa.Column("playbook", sa.Text, nullable=False),
+    sa.Column("told", sa.SmallInteger, nullable=False, server_default="0"),  # to the webhook: TOLD_...
 )
 sa.Index(
     "alarm_open_once",
