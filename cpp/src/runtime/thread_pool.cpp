@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/thread_pool.h"
 
+#include <pthread.h>
+
 #include <chrono>
 #include <new>
 #include <utility>
@@ -42,6 +44,7 @@ bool spin_until(Ready ready) noexcept {
 }  // namespace
 
 ThreadPool::ThreadPool(std::int32_t threads) : parts_(static_cast<std::size_t>(threads)) {
+  if (sched_getaffinity(0, sizeof(cpus_), &cpus_) != 0) CPU_ZERO(&cpus_);
   workers_.reserve(static_cast<std::size_t>(threads - 1));
   try {
     for (std::int32_t thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
@@ -74,6 +77,16 @@ std::uint64_t ThreadPool::word_of(const Unclaimed& tiles) noexcept {
 ThreadPool::Unclaimed ThreadPool::tiles_of(std::uint64_t word) noexcept {
   return {static_cast<std::uint32_t>(word >> (2 * kTileBits)),
           static_cast<std::uint32_t>(word >> kTileBits) & kTilesMax, static_cast<std::uint32_t>(word) & kTilesMax};
+}
+
+// Nothing where the threads outnumber the CPUs: there is no room to choose.
+void ThreadPool::keep_workers_off(int cpu) noexcept {
+  if (cpu == callers_cpu_ || cpu < 0 || cpu >= CPU_SETSIZE || is_forked()) return;
+  callers_cpu_ = cpu;
+  if (CPU_COUNT(&cpus_) < threads() || !CPU_ISSET(cpu, &cpus_)) return;
+  cpu_set_t others = cpus_;
+  CPU_CLR(cpu, &others);
+  for (std::thread& worker : workers_) pthread_setaffinity_np(worker.native_handle(), sizeof(others), &others);
 }
 
 void ThreadPool::parallel_for(std::int32_t count, Task task, void* context) noexcept {

@@ -4,6 +4,8 @@
 // when the next node reads it; then it takes what others have left.
 #pragma once
 
+#include <sched.h>
+
 #include <atomic>
 #include <cstdint>
 #include <thread>
@@ -28,7 +30,11 @@ class ThreadPool {
   std::int32_t threads() const noexcept { return static_cast<std::int32_t>(parts_.size()); }
 
   // Between begin_run() and end_run() workers that have nothing to do spin for a moment before they sleep.
-  void begin_run() noexcept { running_.store(true, std::memory_order_relaxed); }
+  // Workers leave the caller's CPU: woken on a busy machine they would queue behind it, and it does not wait for them.
+  void begin_run() noexcept {
+    if (!workers_.empty()) keep_workers_off(sched_getcpu());
+    running_.store(true, std::memory_order_relaxed);
+  }
   void end_run() noexcept { running_.store(false, std::memory_order_relaxed); }
 
   // Runs task(context, index, thread) for every index in [0, count) and returns when all are done; what they wrote is
@@ -39,6 +45,7 @@ class ThreadPool {
  private:
   bool is_forked() const noexcept { return fork_count() != forks_; }
   void stop() noexcept;
+  void keep_workers_off(int cpu) noexcept;
   void work(std::int32_t thread) noexcept;
   bool run_one(std::int32_t thread) noexcept;
 
@@ -54,6 +61,9 @@ class ThreadPool {
   static Unclaimed tiles_of(std::uint64_t word) noexcept;
   bool run_one_of(Part& part, bool is_own, std::int32_t thread) noexcept;
   void run_job(std::int32_t count, Task task, void* context) noexcept;
+
+  cpu_set_t cpus_;        // of the thread that made the pool
+  int callers_cpu_ = -1;  // that the workers keep off
 
   std::vector<Part> parts_;  // one for each thread
   std::uint32_t job_ = 0;
