@@ -18,9 +18,21 @@ from edgeml.convert.prune.moments import Moments
 from edgeml.ir import Graph
 
 Array = npt.NDArray[Any]
+SAMPLES_MAX: Final = 512  # of the calibration data; more moments of the same kind change little
 PATCHES_MAX: Final = 32_768  # of a layer over all samples
 PATCH_BYTES_MAX: Final = 256 * 2**20  # of the patches of a layer
 BATCH_BYTES_MAX: Final = 128 * 2**20  # of all activations of one batch
+
+
+def spread_samples(feed: Mapping[str, Array], batch: int) -> dict[str, Array]:
+    """At most SAMPLES_MAX samples, spread over all; whole batches where the batch is fixed."""
+    samples = len(next(iter(feed.values())))
+    if samples <= SAMPLES_MAX:
+        return dict(feed)
+    count = max(SAMPLES_MAX - SAMPLES_MAX % (batch or 1), batch)
+    begin = np.arange(count // (batch or 1)) * (samples // (batch or 1)) // (count // (batch or 1)) * (batch or 1)
+    chosen = (begin[:, None] + np.arange(batch or 1)).reshape(-1)
+    return {name: array[chosen] for name, array in feed.items()}
 
 
 def batch_size(graph: Graph, samples: int) -> int:

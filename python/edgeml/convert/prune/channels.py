@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edgeml.convert.calibration import CalibrationData
 from edgeml.convert.progress import progress
-from edgeml.convert.prune.activations import input_moments
+from edgeml.convert.prune.activations import input_moments, spread_samples
 from edgeml.convert.prune.layers import Layer, layers_of
 from edgeml.convert.prune.moments import Moments
 from edgeml.errors import ConversionError
@@ -50,7 +50,7 @@ def remove_channels(graph: Graph, data: CalibrationData, share: float) -> Graph:
         raise ConversionError(
             "no channels of the model can be removed: sums, concatenations or outputs tie all of them; use sparsity in blocks"
         )
-    feed = data.arrays()
+    feed = spread_samples(data.arrays(), graph.batch)
     with progress("pruning: channels", len(found)) as advance:
         for group in found:
             layer = next(one for one in layers_of(graph) if one.name == group.consumer.name)

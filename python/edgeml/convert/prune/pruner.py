@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from edgeml.artifact.block_sparse import BLOCK_ROWS
 from edgeml.convert.calibration import CalibrationData
 from edgeml.convert.options import ConvertOptions
 from edgeml.convert.progress import progress
-from edgeml.convert.prune.activations import Aim, gather_fit
+from edgeml.convert.prune.activations import Aim, gather_fit, spread_samples
 from edgeml.convert.prune.budget import Allocation, CurvePoint, Goal, LayerChoice
 from edgeml.convert.prune.candidates import layer_candidates
 from edgeml.convert.prune.layers import open_clamps, prunable_layers, with_layers
@@ -30,7 +30,6 @@ from edgeml.errors import ConversionError
 from edgeml.ir import Graph, Node
 
 Array = npt.NDArray[Any]
-SAMPLES_MAX: Final = 512  # of the calibration data; more moments of the same kind change little
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +72,7 @@ def prune(graph: Graph, data: CalibrationData, goal: Goal) -> Pruned:
             "no layer of the model can be pruned: the first layer, depthwise and grouped convolutions stay as they are; "
             "convert it without sparsity or latency budget"
         )
-    feed = _evenly(data.arrays(), graph.batch)
+    feed = spread_samples(data.arrays(), graph.batch)
     held_out, fitted = _split(feed, graph.batch)
     loss = OutputLoss(graph, held_out)
     allocation = Allocation(graph, layer_candidates(graph, layers, fitted, loss, (goal.block_rows, goal.isa)), goal.isa)
@@ -91,17 +90,6 @@ def prune(graph: Graph, data: CalibrationData, goal: Goal) -> Pruned:
     )
     chosen = dataclasses.replace(allocation.point(choices), loss=loss(pruned))
     return Pruned(graph=pruned, layers=densities, chosen=chosen, curve=allocation.curve(goal))
-
-
-def _evenly(feed: Mapping[str, Array], batch: int) -> dict[str, Array]:
-    """At most SAMPLES_MAX samples, spread over all; whole batches where the batch is fixed."""
-    samples = len(next(iter(feed.values())))
-    if samples <= SAMPLES_MAX:
-        return dict(feed)
-    count = max(SAMPLES_MAX - SAMPLES_MAX % (batch or 1), batch)
-    begin = np.arange(count // (batch or 1)) * (samples // (batch or 1)) // (count // (batch or 1)) * (batch or 1)
-    chosen = (begin[:, None] + np.arange(batch or 1)).reshape(-1)
-    return {name: array[chosen] for name, array in feed.items()}
 
 
 def _split(feed: Mapping[str, Array], batch: int) -> tuple[dict[str, Array], dict[str, Array]]:

@@ -223,9 +223,11 @@ def test_too_much_is_told_at_the_command_line(tmp_path: Path, capsys: pytest.Cap
     assert main(["convert", *arguments, "--sparsity", "0.5", "--block-rows", "4"]) == 0
 
 
-@pytest.mark.parametrize(("name", "sparsity", "points"), [("resnet32_cifar10", 0.5, 0.02), ("kws_dscnn", 0.15, 0.01)])
-def test_real_models_lose_little(name: str, sparsity: float, points: float, tmp_path: Path) -> None:
-    """docs/howto/prune.md has the figures, 1.5 and 0.5 points; half a point is left for sums of other orders."""
+@pytest.mark.parametrize(
+    ("name", "sparsity", "block_rows", "points"), [("resnet32_cifar10", 0.5, 2, 0.015), ("kws_dscnn", 0.15, 1, 0.01)]
+)
+def test_real_models_lose_little(name: str, sparsity: float, block_rows: int, points: float, tmp_path: Path) -> None:
+    """docs/howto/prune.md has the figures, 1.0 and 0.5 points; half a point is left for sums of other orders."""
     asset = next(one for one in ASSETS if one.model == name)
     for needed in (f"models/{name}.onnx", f"data/{asset.calibration}.npz", f"data/{asset.test}.npz"):
         need_shared(needed)
@@ -235,7 +237,7 @@ def test_real_models_lose_little(name: str, sparsity: float, points: float, tmp_
         data = dict(file)
     accuracies = [
         compare(edgeml.convert(model, calibration=calibration, options=options), model, data).outputs[0].accuracy
-        for options in (ConvertOptions(), ConvertOptions(sparsity=sparsity, block_rows=1))
+        for options in (ConvertOptions(), ConvertOptions(sparsity=sparsity, block_rows=block_rows))
     ]
     dense, pruned = (accuracy for accuracy in accuracies if accuracy is not None)
     assert dense - pruned <= points
