@@ -8,6 +8,7 @@
 #include "ops/layer_cost.h"
 #include "ops/layout.h"
 #include "ops/operator.h"
+#include "ops/skipping_gemm.h"
 #include "ops/sparse_fully_connected.h"
 
 namespace edgeml {
@@ -17,9 +18,11 @@ using kernels::act_t;
 
 enum Attribute : int { kActMin = 0 };
 
+// Gemm: GemmNode, or SkippingGemm.
+template <class Gemm>
 class FullyConnected final : public Operator {
  public:
-  FullyConnected(const OperatorContext& context, GemmNode gemm)
+  FullyConnected(const OperatorContext& context, Gemm gemm)
       : x_(context.node.inputs[0]),
         y_(context.node.outputs[0]),
         in_(context.input(0).dims),
@@ -56,11 +59,25 @@ class FullyConnected final : public Operator {
  private:
   std::uint32_t x_, y_;
   Layout in_, out_;
-  GemmNode gemm_;
+  Gemm gemm_;
   kernels::OutputRange range_;
   Workspace workspace_;
   std::vector<std::int32_t> group_offset_;
 };
+
+OperatorResult make_skipping(const OperatorContext& context, const BlockSparse& weights) {
+  const Layout in(context.input(0).dims);
+  std::vector<std::int32_t> group_offset;
+  for (std::int64_t g = 0; g < in.groups; ++g) group_offset.push_back(static_cast<std::int32_t>(g * in.plane_step));
+  Result<SkippingGemm> gemm =
+      SkippingGemm::pack(context.kernels.qs8_gemm, {.weights = weights,
+                                                    .bias = context.input(2).values<std::int32_t>(),
+                                                    .multiplier = context.input(3).values<float>(),
+                                                    .zero_point_in = context.input(0).zero_point,
+                                                    .group_offset = group_offset});
+  if (!gemm.ok()) return gemm.error();
+  return std::make_unique<FullyConnected<SkippingGemm>>(context, std::move(gemm).value());
+}
 
 }  // namespace
 
@@ -94,6 +111,8 @@ OperatorResult make_fully_connected(const OperatorContext& context) {
     if (pixels > 1 && sparse_wins(context.rates, shape, weights.block_rows, weights.block_count()))
       return make_sparse_fully_connected(context, weights);
     EDGEML_RETURN_IF_ERROR(check_dense_size(context, weights));
+    if (pixels == 1 && SkippingGemm::kept_share(context.kernels.qs8_gemm, weights) < SkippingGemm::kWorthIt)
+      return make_skipping(context, weights);
     dense = to_dense(weights);
   } else {
     EDGEML_RETURN_IF_ERROR(check_weights(context, channels, depth, depth, 1));
@@ -110,7 +129,7 @@ OperatorResult make_fully_connected(const OperatorContext& context) {
           .zero_point_in = context.input(0).zero_point,
       });
   if (!gemm.ok()) return gemm.error();
-  return std::make_unique<FullyConnected>(context, std::move(gemm).value());
+  return std::make_unique<FullyConnected<GemmNode>>(context, std::move(gemm).value());
 }
 
 }  // namespace edgeml

@@ -209,3 +209,18 @@ def test_groups_exclude_sparse_weights() -> None:
     y = b.node("conv2d", [x, *weights], b.activation((8, 4, 4)), [1, 1, 1, 1, 0, 0, 0, 0, 2, -128, 127])
     data = write(Content(Graph(tuple(b.tensors), tuple(b.nodes), (x,), (y,)), METADATA, None))
     assert "groups" in refused(data)
+
+
+@pytest.mark.parametrize("isa", _core.ISAS)
+@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("density", [0.0, 0.02, 0.3])
+def test_layers_of_one_pixel_skip_words(rng: np.random.Generator, isa: str, batch: int, density: float) -> None:
+    """Panels leave out the depth words that none of their channels has, as many as that are."""
+    b = SparseBuilder()
+    x = b.activation((203,))
+    y = b.node("fully_connected", [x, *b.sparse_weights((75, 203), 4, density)], b.activation((75,)), [-128, 127])
+    artifact = Artifact.build(Content(Graph(tuple(b.tensors), tuple(b.nodes), (x,), (y,)), METADATA, None))
+    q = rng.integers(-128, 128, (batch, 203), dtype=np.int8)
+    session = InferenceSession(artifact.to_bytes(), isa=isa)
+    name = session.get_outputs()[0].name
+    assert np.array_equal(session.run(None, {"t0": q})[0], evaluate(artifact.graph, {"t0": q})[name])
