@@ -12,7 +12,7 @@ import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgeml.artifact.model import Graph
-from edgeml.convert.constant_evaluation import NotEvaluatedError, evaluate_constant
+from edgeml.convert.constant_evaluation import RANDOM_OPERATORS, NotEvaluatedError, evaluate_constant
 from edgeml.convert.plain.builder import Array, PlainBuilder, Value
 from edgeml.errors import ConversionError, UnsupportedOperatorError
 
@@ -154,6 +154,8 @@ class Lowering:
         call = Call(self, node, inputs, scope)
         if node.domain not in ("", "ai.onnx"):
             raise call.unsupported(f"is of the domain {node.domain}", "export the model without custom operators")
+        if node.op_type in RANDOM_OPERATORS:
+            raise call.unsupported("draws random numbers, which no two machines would share", "make them an input")
         present = [value for value in inputs if value is not None]
         is_constant = bool(present) and not any(value.roots for value in present)
         if node.op_type in self.rules:
