@@ -206,8 +206,10 @@ class Monitor:
         """The graph inputs of the model that runs."""
         return self._running.session.get_inputs()
 
-    def replace_session(self, session: InferenceSession) -> None:
+    def replace_session(self, session: InferenceSession) -> float:
         """Run another model from now on: no inference waits, and what was counted of the old one is released.
+
+        Gives the time.perf_counter() from which on the new one answers; the release comes after it.
 
         Raises:
             UsageError: its artifact has no telemetry schema; the old one goes on.
@@ -217,6 +219,7 @@ class Monitor:
         with self._releasing:
             self._check_open()
             old, self._running = self._running, running
+            answers_from = time.perf_counter()
             time.sleep(IN_FLIGHT_S)  # inferences that had begun with the old one are counted with it
             now = self._clock()
             try:
@@ -226,6 +229,7 @@ class Monitor:
                 _log.warning("the last window of the old model is lost: %s", error)
                 self._tell_dropped()
         self._publisher.announce(self._birth())
+        return answers_from
         self._tell_person(is_connected=self._publisher.is_connected)
 
     def tell(self, kind: str, detail: str) -> None:

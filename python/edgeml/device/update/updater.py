@@ -50,8 +50,8 @@ _log = logging.getLogger(__name__)
 class ModelHost(Protocol):
     """What runs the model: a Monitor."""
 
-    def replace_session(self, session: InferenceSession) -> None:
-        """Run another session from now on."""
+    def replace_session(self, session: InferenceSession) -> float:
+        """Run another session from now on; the time.perf_counter() of its first answer."""
 
     def tell(self, kind: str, detail: str) -> None:
         """Tell the fleet of an event."""
@@ -223,8 +223,7 @@ class Updater:
         old, old_us = self._session, statistics.median(self._latencies_us) if self._latencies_us else None
         begin = time.perf_counter()
         self._slots.begin_trial()
-        self._host.replace_session(session)
-        self.activation_ms = (time.perf_counter() - begin) * 1e3
+        self.activation_ms = (self._host.replace_session(session) - begin) * 1e3
         self._session = session
         self._latencies_us.clear()
         if want.is_back:

@@ -50,8 +50,9 @@ class Host:
         self.session = session
         self.told: list[tuple[str, dict[str, Any]]] = []
 
-    def replace_session(self, session: Any) -> None:
+    def replace_session(self, session: Any) -> float:
         self.session = session
+        return time.perf_counter()
 
     def tell(self, kind: str, detail: str) -> None:
         self.told.append((kind, json.loads(detail)))
