@@ -229,8 +229,8 @@ class Monitor:
                 _log.warning("the last window of the old model is lost: %s", error)
                 self._tell_dropped()
         self._publisher.announce(self._birth())
-        return answers_from
         self._tell_person(is_connected=self._publisher.is_connected)
+        return answers_from
 
     def tell(self, kind: str, detail: str) -> None:
         """Tell the fleet of an event."""
