@@ -105,7 +105,9 @@ class _Pages:
 
     def models(self, _request: Request) -> Response:
         """Show the registry."""
-        return self._page("models.html", self._state())
+        with reading(self._engine) as connection:
+            state = overview(connection, now_s=int(self._clock()), period_s=self._period_s, device_ids=[])
+        return self._page("models.html", state)
 
     def rollouts(self, _request: Request) -> Response:
         """Show rollouts: waves, devices, the evidence of each gate."""
