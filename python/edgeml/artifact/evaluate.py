@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from edgeml.artifact.elementwise import BINARY
 from edgeml.artifact.model import Graph, Node, Tensor
 from edgeml.errors import InputError
 
@@ -274,6 +275,30 @@ def _rescale(c: _Call) -> Array:
     return requantize(_centred(c.values[0], c.x.zero_point), c.values[1][0], lo, hi, c.y.zero_point)
 
 
+def _binary(c: _Call) -> Array:
+    """Of the plain operators only arithmetic of float32: rounding a binary64 result to float32 is the float32 result."""
+    function = _ARITHMETIC[c.node.attributes[0]]
+    a, b = c.values
+    result: Array = function(a, b, dtype=F32)
+    return result
+
+
+def _view_copy(c: _Call) -> Array:
+    """Elements offset + sum of index times step; of each item of a free batch by itself."""
+    offset, *steps = c.node.attributes
+    dims = c.y.item_dims
+    positions = np.full(dims, offset, np.int64)
+    for axis, (size, step) in enumerate(zip(dims, steps, strict=False)):
+        positions += (np.arange(size) * step).reshape(-1, *(1 for _ in dims[axis + 1 :]))
+    if c.y.dims[:1] == (0,):
+        return c.values[0].reshape(c.batch, -1)[:, positions.reshape(-1)].reshape(c.batch, *dims[1:])
+    return c.values[0].reshape(-1)[positions]
+
+
+_ARITHMETIC: Final = {
+    BINARY[name]: function
+    for name, function in (("add", np.add), ("sub", np.subtract), ("mul", np.multiply), ("div", np.divide))
+}
 OPERATORS: Final[dict[str, Callable[[_Call], Array]]] = {
     "quantize": _quantize,
     "dequantize": _dequantize,
@@ -298,4 +323,6 @@ OPERATORS: Final[dict[str, Callable[[_Call], Array]]] = {
     "take": _take,
     "resize_nearest": _resize_nearest,
     "resize_linear": _resize_linear,
+    "binary": _binary,
+    "view_copy": _view_copy,
 }

@@ -20,7 +20,7 @@ from edgeml import _core
 from edgeml.artifact import Artifact
 from edgeml.artifact.block_sparse import BLOCK_ROWS
 from edgeml.convert.converter import convert
-from edgeml.convert.options import ConvertOptions, Io, RangeMethod
+from edgeml.convert.options import ConvertOptions, Io, Preset, RangeMethod
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DATA",
         type=Path,
         help=".npz with arrays by input name, or `x`, or a folder of .npz or .npy files; a quantized model needs none",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=get_args(Preset),
+        default=defaults.preset,
+        help="how much work accuracy is worth (default: %(default)s)",
     )
     parser.add_argument(
         "--range-method",
@@ -106,6 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the verb."""
     options = ConvertOptions(
+        preset=args.preset,
         range_method=args.range_method,
         percentile=args.percentile,
         bias_correction=not args.no_bias_correction,

@@ -6,6 +6,7 @@ Activations are looked at batch by batch and never kept: one pass for the ranges
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import os
@@ -47,8 +48,8 @@ class CalibrationData:
             raise CalibrationError(f"the calibration inputs have different numbers of samples: {counts}")
         for name, array in self._arrays.items():
             _check(name, array, graph.tensors[name].shape)
-        if graph.batch:
-            self.samples -= self.samples % graph.batch
+        self._step = graph.batch or 1
+        self.samples -= self.samples % self._step
         if self.samples < CALIBRATION_SAMPLES_MIN:
             raise CalibrationError(
                 f"{self.samples} calibration samples are too few; give at least {CALIBRATION_SAMPLES_MIN}"
@@ -66,6 +67,20 @@ class CalibrationData:
     def arrays(self) -> dict[str, Array]:
         """All samples by input name."""
         return {name: array[: self.samples] for name, array in self._arrays.items()}
+
+    def some(self, count: int, offset: int = 0) -> CalibrationData:
+        """At most `count` samples, spread evenly; whole batches of a fixed batch. With another offset, others if there are any.
+
+        offset: 0 or 1; with up to half of all samples the two selections have none in common.
+        """
+        batches = self.samples // self._step
+        wanted = max(1, min(batches, count // self._step))
+        chosen = np.minimum(np.arange(wanted) * batches // wanted + offset * (batches // wanted // 2), batches - 1)
+        every = (chosen[:, None] * self._step + np.arange(self._step)).reshape(-1)
+        part = copy.copy(self)
+        part._arrays = {name: array[every] for name, array in self._arrays.items()}  # noqa: SLF001 (of this class)
+        part.samples = len(every)
+        return part
 
     def batches(self, size: int) -> Iterator[dict[str, Array]]:
         """All samples in order, `size` at a time."""

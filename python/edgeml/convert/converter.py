@@ -20,6 +20,7 @@ from edgeml.convert.artifact_run import run_artifact
 from edgeml.convert.calibration import CalibrationData, CalibrationSource, calibrate
 from edgeml.convert.dimensions import read_dims
 from edgeml.convert.encoding import count_macs, encode
+from edgeml.convert.equalization_choice import most_accurate
 from edgeml.convert.model_card import read_card
 from edgeml.convert.onnx_importer import ImportedModel, ModelSource, import_onnx
 from edgeml.convert.ops import check_supported, keep_unsupported_float
@@ -116,7 +117,8 @@ def _from_float(imported: ImportedModel, calibration: CalibrationSource | None, 
         graph = remove_channels(graph, data, options.channel_sparsity)
     pruned = prune(graph, data, goal_of(options)) if options.prunes else None
     graph = graph if pruned is None else pruned.graph
-    return _Prepared(graph, quantize(graph, calibrate(graph, data), options), data, pruned=pruned)
+    graph = most_accurate(graph, data, options)
+    return _Prepared(graph, quantize(graph, calibrate(graph, data), data, options), data, pruned=pruned)
 
 
 def _from_stored(

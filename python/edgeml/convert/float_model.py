@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from edgeml.convert.float_node import canonical_opset
 from edgeml.errors import ConversionError
@@ -98,7 +98,7 @@ def node_proto(node: Node, inputs: Sequence[str], outputs: Sequence[str]) -> onn
 def _value_info(graph: Graph, name: str) -> onnx.ValueInfoProto:
     shape = graph.tensors[name].shape
     dims = ["N" if axis == 0 and dim == 0 else dim for axis, dim in enumerate(shape)]
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, dims)
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(graph.tensors[name].dtype), dims)
 
 
 class FloatModel:

@@ -5,28 +5,50 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from edgeml import _core
 from edgeml.artifact.block_sparse import BLOCK_ROWS
 from edgeml.convert.dimensions import read_dims
 from edgeml.errors import UsageError
 
+Preset = Literal["fast", "balanced", "best"]
 RangeMethod = Literal["minmax", "percentile", "mse"]
+Rounding = Literal["nearest", "compensated", "descent"]
 Io = Literal["float32", "int8"]
 PERCENTILE_MIN: Final = 50.0  # exclusive
 _PRUNING: Final = ("sparsity", "latency_budget", "channel_sparsity", "block_rows")
+
+
+class PresetMethods(NamedTuple):
+    """What a preset stands for: `rounding`, and the strengths of equalization among which the measured output error chooses."""
+
+    rounding: Rounding
+    equalizations: tuple[float, ...]
+
+
+PRESETS: Final[Mapping[Preset, PresetMethods]] = {
+    "fast": PresetMethods("nearest", (0.0,)),
+    "balanced": PresetMethods("compensated", (0.0, 0.5, 1.0)),
+    "best": PresetMethods("descent", (0.0, 0.25, 0.5, 0.75, 1.0)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
     """Options of `edgeml.convert`.
 
+    preset: how much work accuracy is worth: `fast` takes ranges and rounds to the nearest; `balanced` equalizes channels and
+        rounds weights so that they make up for each other's errors; `best` goes on changing single weights and tries more.
     range_method: how the real range that 8 bits cover is taken from calibration: `minmax`, `percentile`, or `mse`, the range
         with the least mean squared error of rounding and clipping.
     percentile: for `percentile`, in (50, 100]: the share of values kept on each side of zero, in percent.
-    bias_correction: move biases so that the rounding of weights leaves the mean of every output channel where it was.
+    bias_correction: move biases so that rounding leaves the mean of every output channel where it was.
+    rounding: of weights: to the `nearest` integer; `compensated`, each making up for those before it; or `descent`, which goes on
+        from there by single weights. None: as the preset says.
+    equalization: in 0..1, how far the ranges of channels are brought together, 0 not at all. None: as the preset says.
     target_isa: the level (`edgeml info`) of the devices: weights with zeros are stored without them where that is predicted to
         be over 10 % faster there. It never changes a result, and every device runs every artifact.
     int8_only: refuse a model in which a node would stay in float because no int8 operator computes it.
@@ -45,9 +67,12 @@ class ConvertOptions:
         UsageError: a value outside its range.
     """
 
+    preset: Preset = "balanced"
     range_method: RangeMethod = "mse"
     percentile: float = 99.99
     bias_correction: bool = True
+    rounding: Rounding | None = None
+    equalization: float | None = None
     target_isa: str = "avx512vnni"
     int8_only: bool = False
     sparsity: float | None = None
@@ -58,8 +83,10 @@ class ConvertOptions:
     io: Io = "float32"
 
     def __post_init__(self) -> None:
-        if self.range_method not in get_args(RangeMethod):
-            raise UsageError(f"range method {self.range_method!r} is not one of {', '.join(get_args(RangeMethod))}")
+        _one_of("preset", self.preset, get_args(Preset))
+        _one_of("range method", self.range_method, get_args(RangeMethod))
+        if self.rounding is not None:
+            _one_of("rounding", self.rounding, get_args(Rounding))
         if not (math.isfinite(self.percentile) and PERCENTILE_MIN < self.percentile <= 100):
             raise UsageError(f"percentile {self.percentile} is not above 50 and at most 100")
         if self.target_isa not in _core.ISA_LEVELS:
@@ -76,8 +103,9 @@ class ConvertOptions:
             raise UsageError("sparsity and latency budget exclude each other; give one of them")
         if self.block_rows is not None and self.block_rows not in BLOCK_ROWS:
             raise UsageError(f"block rows {self.block_rows} is not one of {', '.join(map(str, BLOCK_ROWS))}")
-        if self.io not in get_args(Io):
-            raise UsageError(f"io {self.io!r} is not one of {', '.join(get_args(Io))}")
+        if self.equalization is not None and not 0 <= self.equalization <= 1:
+            raise UsageError(f"equalization {self.equalization} is not in 0..1")
+        _one_of("io", self.io, get_args(Io))
 
         read_dims(self.dims)
 
@@ -95,3 +123,18 @@ class ConvertOptions:
             *(() if self.dims else ("dims",)),
         }
         return {name: value for name, value in fields.items() if name not in left_out}
+
+    @property
+    def rounding_method(self) -> Rounding:
+        """`rounding`, or that of the preset."""
+        return self.rounding or PRESETS[self.preset].rounding
+
+    @property
+    def equalizations(self) -> tuple[float, ...]:
+        """`equalization` alone, or those that the preset tries."""
+        return PRESETS[self.preset].equalizations if self.equalization is None else (self.equalization,)
+
+
+def _one_of(what: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UsageError(f"{what} {value!r} is not one of {', '.join(allowed)}")

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from edgeml.convert.layer_hessian import Moments
 from edgeml.convert.options import ConvertOptions
 from edgeml.convert.stored import Stored
 from edgeml.errors import ConversionError
@@ -61,12 +62,31 @@ class Quantizer:
         self._plain: dict[str, str] = {}  # activation -> the plain tensor that a node in float made of it
         self._tensors: dict[str, Tensor] = {}
         self._nodes: list[Node] = []
+        self._derived: dict[str, list[str]] = {}
+        self.moments_of: Callable[[Node], Moments] | None = None
         self._begin()
 
     def keep_stored(self, stored: Stored) -> None:
         """The graph was quantized elsewhere: keep its integers, and round where it says so, also at its borders."""
         self.stored = stored
         self.keeps_source_rounding = True
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The quantized nodes that were emitted so far."""
+        return tuple(self._nodes)
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """The tensors of the quantized graph so far."""
+        return self._tensors
+
+    def forms(self, name: str) -> tuple[str, ...]:
+        """The tensors of the quantized graph, so far, that hold an activation: int8, in another layout, or float32."""
+        forms = [self.s8(name), *self._derived.get(name, ())]
+        if name in self._plain or name in self._tensors:
+            forms.append(self._plain.get(name, name))
+        return tuple(form for form in dict.fromkeys(forms) if form in self._tensors)
 
     def last_axis_mean(self, name: str) -> Array | None:
         """Mean of an activation over everything but its last axis; None where calibration has none."""
@@ -127,6 +147,7 @@ class Quantizer:
         moved = f"{self.s8(name)}/channels_first"
         if moved not in self._tensors:
             perm = (0, rank - 1, *range(1, rank - 1))
+            self._derived.setdefault(name, []).append(moved)
             self.activation(moved, [shape[axis] for axis in perm], self.quant(name))
             self.emit_internal("transpose", moved, [self.s8(name)], moved, _perm_attributes(perm))
         return moved
@@ -165,6 +186,7 @@ class Quantizer:
         """The float32 tensor of an activation inside the graph."""
         made = f"{self.s8(name)}/f32"
         if made not in self._tensors:
+            self._derived.setdefault(name, []).append(made)
             self._tensors[made] = Tensor(made, self.graph.tensors[name].shape, np.dtype(np.float32))
             self.emit_internal("dequantize", f"{made}/dequantize", [self.s8(name)], made)
         return made

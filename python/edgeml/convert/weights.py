@@ -8,13 +8,17 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from edgeml.convert.layer_hessian import Moments, shrunk
+from edgeml.convert.options import ConvertOptions
 from edgeml.convert.quantizer import MULTIPLIER_MAX, MULTIPLIER_MIN, Quantizer
+from edgeml.convert.rounding import best_scales, descend, round_in_order
 from edgeml.convert.stored import WEIGHT_MAX, stored_integers
 from edgeml.errors import ConversionError
 from edgeml.ir import Node, QuantParams
 
 Array = npt.NDArray[Any]
 ACCUMULATOR_MAX: Final = 2**31 - 1
+DESCENT_SWEEPS: Final = 3
 
 
 class QuantizedWeights(NamedTuple):
@@ -23,6 +27,20 @@ class QuantizedWeights(NamedTuple):
     w: Array
     bias: Array
     multiplier: Array
+
+
+class FloatLayer(NamedTuple):
+    """weights [O, K], bias [O], and the quantization of input and output."""
+
+    weights: Array
+    bias: Array
+    x: QuantParams
+    y: QuantParams
+
+
+def _check_finite(weights: Array, bias: Array) -> None:
+    if not (np.all(np.isfinite(weights)) and np.all(np.isfinite(bias))):
+        raise ConversionError("a weight or bias is not finite; train the model again")
 
 
 def quantize_weights(weights: Array, bias: Array, x: QuantParams, y: QuantParams) -> QuantizedWeights:
@@ -34,8 +52,7 @@ def quantize_weights(weights: Array, bias: Array, x: QuantParams, y: QuantParams
     Raises:
         ConversionError: a weight is not finite, or a multiplier is too large.
     """
-    if not (np.all(np.isfinite(weights)) and np.all(np.isfinite(bias))):
-        raise ConversionError("a weight or bias is not finite; train the model again")
+    _check_finite(weights, bias)
     wide, wide_bias = weights.astype(np.float64), bias.astype(np.float64)
     unit = y.scale / x.scale  # S_w at a multiplier of 1
     scale = np.maximum(np.abs(wide).max(axis=1) / WEIGHT_MAX, MULTIPLIER_MIN * unit)
@@ -80,11 +97,14 @@ def layer_constants(
         kept = _stored(node, quantizer, weights, bias)
         if kept is not None:
             return _constants(node, quantizer, kept)
-        result = quantize_weights(weights, bias, x, y)
-        if x_means is not None and quantizer.options.bias_correction:
-            real_scale = result.multiplier.astype(np.float64) * y.scale / x.scale
-            error = weights - result.w * real_scale[:, None]
-            result = quantize_weights(weights, bias + (error * x_means).sum(axis=1), x, y)
+        if quantizer.moments_of is not None:
+            result = compensate(FloatLayer(weights, bias, x, y), quantizer.moments_of(node), quantizer.options)
+        else:
+            result = quantize_weights(weights, bias, x, y)
+            if x_means is not None and quantizer.options.bias_correction:
+                real_scale = result.multiplier.astype(np.float64) * y.scale / x.scale
+                error = weights - result.w * real_scale[:, None]
+                result = quantize_weights(weights, bias + (error * x_means).sum(axis=1), x, y)
     except ConversionError as error:
         raise ConversionError(f"node {node.name!r} ({node.op}) cannot be quantized: {error}") from error
     return _constants(node, quantizer, result)
@@ -109,3 +129,34 @@ def _stored(node: Node, quantizer: Quantizer, weights: Array, bias: Array) -> Qu
             return result
     quantizer.requantized_layers.append(node.name)
     return None
+
+
+def compensate(layer: FloatLayer, moments: Moments, options: ConvertOptions) -> QuantizedWeights:
+    """As `quantize_weights`, with weights and bias that have the least squared error on what the int8 layer reads."""
+    weights, bias, x, y = layer
+    _check_finite(weights, bias)
+    groups = len(moments.gram)
+    source = weights.astype(np.float64).reshape(groups, -1, weights.shape[1])
+    gram = shrunk(moments)
+    unit = y.scale / x.scale
+    least = MULTIPLIER_MIN * unit
+    scale = np.maximum(best_scales(source, np.diagonal(gram, axis1=1, axis2=2)), least)
+    means = (source * moments.x_mean[:, None, :]).sum(axis=2)
+    while True:
+        q = round_in_order(source, scale, gram)
+        if options.rounding_method == "descent":
+            q = descend(q, source, scale, gram, DESCENT_SWEEPS)
+        shift = (means - (q * moments.q_mean[:, None, :]).sum(axis=2) * scale) * x.scale
+        flat_scale = scale.reshape(-1)
+        moved = bias.astype(np.float64) + (shift.reshape(-1) if options.bias_correction else 0.0)
+        corrected = moved / (x.scale * flat_scale)
+        wide_bias = np.clip(np.rint(corrected), -(2.0**40), 2.0**40).astype(np.int64)
+        multiplier = (x.scale * flat_scale / y.scale).astype(np.float32)
+        result = QuantizedWeights(q.reshape(weights.shape).astype(np.int8), wide_bias, multiplier)
+        fits = _fits(result, x.zero_point)
+        if np.all(fits):
+            break
+        scale = np.where(fits.reshape(scale.shape), scale, scale * 2)
+    if np.any(result.multiplier >= MULTIPLIER_MAX):
+        raise ConversionError("its output range is over 2^8 times smaller than its products")
+    return result

@@ -49,12 +49,20 @@ def test_convert_writes_an_artifact(folder: Path, capsys: pytest.CaptureFixture[
 
 
 def test_json_is_one_document(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert convert(folder, "--json", "--range-method", "minmax", "--no-bias-correction", "--io", "int8") == 0
+    assert (
+        convert(
+            folder, "--json", "--preset", "fast", "--range-method", "minmax", "--no-bias-correction", "--io", "int8"
+        )
+        == 0
+    )
     document = json.loads(capsys.readouterr().out)
     assert document["metadata"]["options"] == {
+        "preset": "fast",
         "range_method": "minmax",
         "percentile": 99.99,
         "bias_correction": False,
+        "rounding": None,
+        "equalization": None,
         "target_isa": "avx512vnni",
         "int8_only": False,
         "io": "int8",

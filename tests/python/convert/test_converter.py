@@ -304,7 +304,15 @@ def test_fixed_batch_stays(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"range_method": "minmax"}, {"range_method": "percentile"}, {"bias_correction": False}]
+    "options",
+    [
+        {},
+        {"preset": "fast"},
+        {"preset": "best"},
+        {"range_method": "minmax"},
+        {"range_method": "percentile"},
+        {"bias_correction": False},
+    ],
 )
 def test_whole_network(options: dict[str, Any]) -> None:
     artifact = edgeml.convert(small_network(), calibration=small_data(), options=ConvertOptions(**options))
@@ -406,9 +414,12 @@ def test_metadata() -> None:
     assert artifact.metadata["macs"] == 8 * 30 * 18 + 8 * 30 * 9 + 8 * 30 * 8 + 40
     assert artifact.metadata["opset"] == 13
     assert artifact.metadata["options"] == {
+        "preset": "balanced",
         "range_method": "mse",
         "percentile": 99.99,
         "bias_correction": True,
+        "rounding": None,
+        "equalization": None,
         "target_isa": "avx512vnni",
         "int8_only": False,
         "io": "float32",
@@ -497,7 +508,16 @@ def test_weights_that_are_not_finite_are_refused() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"range_method": "best"}, {"percentile": 50}, {"percentile": 100.1}, {"percentile": float("nan")}, {"io": "int4"}],
+    [
+        {"preset": "slow"},
+        {"rounding": "up"},
+        {"equalization": 1.5},
+        {"range_method": "best"},
+        {"percentile": 50},
+        {"percentile": 100.1},
+        {"percentile": float("nan")},
+        {"io": "int4"},
+    ],
 )
 def test_options_check_their_ranges(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
