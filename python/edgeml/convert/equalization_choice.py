@@ -27,11 +27,12 @@ from edgeml.session import InferenceSession
 
 Array = npt.NDArray[Any]
 SAMPLES_MAX: Final = 24  # of each part
+MARGIN: Final = 0.05  # of the least error: a weaker equalization that is no worse than that is taken
 _FINAL: Final = ("Softmax", "Sigmoid", "Concat", "Reshape", "Transpose")
 
 
 def most_accurate(graph: Graph, data: CalibrationData, options: ConvertOptions) -> Graph:
-    """The graph equalized with that strength of the options which has the least error; with the first one of equals."""
+    """The graph equalized with the weakest strength of the options whose error is the least, within MARGIN."""
     strengths = options.equalizations
     if strengths == (0.0,):
         return graph
@@ -49,7 +50,8 @@ def most_accurate(graph: Graph, data: CalibrationData, options: ConvertOptions) 
             quantized = quantize(candidate, calibrate(candidate, fitted), fitted, options)
             errors.append(output_error(quantized, bare, measured))
             advance(1)
-    return candidates[int(np.argmin(errors))]
+    enough = (1 + MARGIN) * min(errors)
+    return next(one for one, error in zip(candidates, errors, strict=True) if error <= enough)
 
 
 def before_shares(graph: Graph) -> Graph:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Means and centred second moments of what a layer reads; the latter are, up to a factor, the Hessian of its squared error.
 
-With V the int8 weights and q the int8 inputs the error is E|V q + b - W x|^2. The bias b takes up the mean; of the rest, rounding W
-to V costs (W - V) G (W - V)^T with G the covariance of q. What the int8 inputs themselves have lost is not made up for by other
-weights: on samples that calibration has not seen that does more harm than good.
+With W the weights, V their integers times a scale and q the int8 inputs, rounding costs (W - V) G (W - V)^T, G the covariance of q; the
+bias takes up the mean (W - V) E[q]. What the inputs themselves have lost is not made up for, neither by weights nor by biases: on
+samples that calibration has not seen that does more harm than good.
 
 Units are those of the input's scale. All are sums of integers below 2^53, so the order of summation does not matter and any number
 of threads gives the same bits.
@@ -18,29 +18,25 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 DAMPING: Final = 0.01  # of the mean variance, added to every variance
-FRACTION: Final = 256.0  # float inputs are rounded to the input's scale over this
 
 
 class Moments(NamedTuple):
-    """Per group: gram float64 [groups, K, K], means of the float and the int8 inputs float64 [groups, K], and their number."""
+    """Per group: gram float64 [groups, K, K], means float64 [groups, K], and the number of places."""
 
     gram: Array
-    x_mean: Array
-    q_mean: Array
+    mean: Array
     samples: int
 
 
-def moments_of(x: Array, q: Array, scale: float, zero_point: int) -> Moments:
-    """X float [groups, n, K], q int8 [groups, n, K] of the same places; real = scale * (q - zero_point)."""
-    groups, n, columns = x.shape
-    gram = np.empty((groups, columns, columns))
-    x_mean, q_mean = (np.empty((groups, columns)) for _ in range(2))
+def moments_of(q: Array, zero_point: int) -> Moments:
+    """Q int8 [groups, n, K]; real = scale * (q - zero_point)."""
+    groups, n, columns = q.shape
+    gram, mean = np.empty((groups, columns, columns)), np.empty((groups, columns))
     for g in range(groups):
-        x_mean[g] = np.rint(x[g].astype(np.float64) * (FRACTION / scale)).sum(axis=0) / (n * FRACTION)
         integers = q[g].astype(np.float64) - zero_point
-        q_mean[g] = integers.sum(axis=0) / n
-        gram[g] = integers.T @ integers / n - np.outer(q_mean[g], q_mean[g])
-    return Moments(gram, x_mean, q_mean, n)
+        mean[g] = integers.sum(axis=0) / n
+        gram[g] = integers.T @ integers / n - np.outer(mean[g], mean[g])
+    return Moments(gram, mean, n)
 
 
 def shrunk(moments: Moments) -> Array:

@@ -54,9 +54,8 @@ class Propagation:
         self._run_emitted()
         source, layer = node.inputs[0], layer_shape(node, self._graph)
         shape, quant = self._graph.tensors[node.output].shape, self._quantizer.quant(source)
-        x = patches(self._float[source], layer, shape, 0.0)
         q = patches(self._quantized[self._quantizer.s8(source)], layer, shape, quant.zero_point)
-        return moments_of(x, q, quant.scale, quant.zero_point)
+        return moments_of(q, quant.zero_point)
 
     def follow(self, node: Node) -> None:
         """Run a float node and the quantized nodes that were emitted for it."""

@@ -141,12 +141,11 @@ def compensate(layer: FloatLayer, moments: Moments, options: ConvertOptions) -> 
     unit = y.scale / x.scale
     least = MULTIPLIER_MIN * unit
     scale = np.maximum(best_scales(source, np.diagonal(gram, axis1=1, axis2=2)), least)
-    means = (source * moments.x_mean[:, None, :]).sum(axis=2)
     while True:
         q = round_in_order(source, scale, gram)
         if options.rounding_method == "descent":
             q = descend(q, source, scale, gram, DESCENT_SWEEPS)
-        shift = (means - (q * moments.q_mean[:, None, :]).sum(axis=2) * scale) * x.scale
+        shift = ((source - q * scale[:, :, None]) * moments.mean[:, None, :]).sum(axis=2) * x.scale
         flat_scale = scale.reshape(-1)
         moved = bias.astype(np.float64) + (shift.reshape(-1) if options.bias_correction else 0.0)
         corrected = moved / (x.scale * flat_scale)
