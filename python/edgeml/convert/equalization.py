@@ -30,6 +30,7 @@ from edgeml.ir import Graph, Node, Tensor
 Array = npt.NDArray[Any]
 LAYERS: Final = ("Conv", "Gemm", "Linear")
 GAIN_MAX: Final = 64.0
+INPUT_RATIO_MIN: Final = 4.0  # of the largest to the smallest peak of an input's channels
 SAMPLES_MAX: Final = 32  # that peaks are taken from
 BATCH: Final = 4
 _HOMOGENEOUS: Final = ("Relu", "LeakyRelu", "MaxPool", "AveragePool", "GlobalAveragePool", "Resize", "Abs", "Neg")
@@ -43,7 +44,7 @@ def equalize(graph: Graph, peaks: Mapping[str, Array], strength: float, *, scale
     """
     if strength == 0:
         return graph
-    scaled = [name for name in graph.inputs if scale_inputs and _is_scalable(graph, name)]
+    scaled = [name for name in graph.inputs if scale_inputs and _is_scalable(graph, name, peaks[name])]
     classes = _Classes(graph, scaled)
     for node in graph.nodes:
         _connect(node, graph, classes)
@@ -54,8 +55,11 @@ def equalize(graph: Graph, peaks: Mapping[str, Array], strength: float, *, scale
     return equal
 
 
-def _is_scalable(graph: Graph, name: str) -> bool:
-    """Whether only layers over the last axis read an input."""
+def _is_scalable(graph: Graph, name: str, peaks: Array) -> bool:
+    """Whether only layers over the last axis read an input, and its channels differ so much that it is worth a float node."""
+    alive = peaks[peaks > 0]
+    if not alive.size or alive.max() < INPUT_RATIO_MIN * alive.min():
+        return False
     readers = graph.consumers(name)
     return bool(readers) and name not in graph.outputs and all(node.op == "Linear" for node in readers)
 
