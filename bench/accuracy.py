@@ -27,7 +27,7 @@ from anchors import DETECTORS, anchor_f1
 from edgeml.convert.artifact_run import run_artifact
 from edgeml.convert.comparison import OutputComparison, compare_outputs, run_float
 from edgeml.convert.float_model import FloatModel
-from edgeml.convert.options import ConvertOptions, RangeMethod
+from edgeml.convert.options import ConvertOptions, Preset, RangeMethod
 
 Array = npt.NDArray[Any]
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
@@ -185,6 +185,7 @@ def rows(only: list[str], options: ConvertOptions) -> Iterator[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("only", nargs="*", help="words of model names; all models if none is given")
+    parser.add_argument("--preset", choices=get_args(Preset), default=ConvertOptions().preset)
     parser.add_argument("--range-method", choices=get_args(RangeMethod), default=ConvertOptions().range_method)
     parser.add_argument("--no-bias-correction", action="store_true")
     parser.add_argument("--write", action="store_true", help="replace the table in bench/README.md")
@@ -192,7 +193,11 @@ def main() -> int:
     if not SHARED.is_dir():
         print(f"{parser.prog}: {SHARED} is not there; this benchmark needs the shared models and data", file=sys.stderr)
         return 2
-    options = ConvertOptions(range_method=arguments.range_method, bias_correction=not arguments.no_bias_correction)
+    options = ConvertOptions(
+        preset=arguments.preset,
+        range_method=arguments.range_method,
+        bias_correction=not arguments.no_bias_correction,
+    )
     table = list(HEAD)
     for line in HEAD:
         print(line)
