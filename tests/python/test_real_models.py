@@ -34,7 +34,7 @@ class Bar(NamedTuple):
     least: float
 
 
-BARS = {  # at least the column "ORT int8" of README-assets.md; sqnr_db: 2 dB over it, of the first output
+BARS = {  # at least the column "ORT int8" of README-assets.md (adult_mlp: less a row of 6,500); sqnr_db: 2 dB over it, of the first output
     "kws_dscnn": (Bar("accuracy", 0.913), Bar("decisions_agree", 0.98), Bar("sqnr_db", 26.3)),
     "sww_dscnn1d": (Bar("accuracy", 0.9111), Bar("decisions_agree", 1.0)),
     "vww_mobilenetv1_025_96": (Bar("accuracy", 0.9268), Bar("auc", 0.9853), Bar("decisions_agree", 1.0)),
@@ -43,7 +43,7 @@ BARS = {  # at least the column "ORT int8" of README-assets.md; sqnr_db: 2 dB ov
     "ad_toycar_fc_autoencoder": (Bar("score_correlation", 0.9965),),
     "mobilenetv1_025_128": (Bar("decisions_agree", 0.9), Bar("sqnr_db", 17.7)),
     "mobilenetv2_100_224": (Bar("decisions_agree", 0.9756),),
-    "adult_mlp": (Bar("accuracy", 0.8503), Bar("auc", 0.9059)),
+    "adult_mlp": (Bar("accuracy", 0.85), Bar("auc", 0.9059)),
     "kwt1": (Bar("accuracy", 0.9652), Bar("decisions_agree", 0.985)),
     "fastestdet_352": (Bar("sqnr_db", 13.15),),
     "ultraface_slim320": (Bar("sqnr_db", 15.0),),
