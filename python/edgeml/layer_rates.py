@@ -89,8 +89,8 @@ def _read(path: Path) -> dict[str, LayerRates]:
         raise UsageError(f"cannot read the rates {path}: {error.strerror}; write them with edgeml tune") from error
     try:
         return _levels(json.loads(data))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UsageError(f"{path} holds no rates of edgeml ({error}); run edgeml tune again or delete it") from error
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise UsageError(f"{path} holds no rates of edgeml ({error}); delete it, then run edgeml tune again") from error
 
 
 def _levels(document: dict[str, Any]) -> dict[str, LayerRates]:

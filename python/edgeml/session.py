@@ -61,7 +61,6 @@ class InferenceSession:
             model: path of an `.edgeml` file, or its bytes.
             threads: threads that one run uses; None: EDGEML_THREADS, else 1; 0: as many as the CPU set and quota allow.
             isa: a level of `edgeml info` that is at most what the machine has; None: EDGEML_ISA, else the best.
-
             rates: by what it is chosen whether layers with sparse weights run sparse: a file of `edgeml tune`, or rates by
                 ISA level; None: EDGEML_RATES, else the device's file, else those of edgeml (layer_rates.py). The results
                 are the same.

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hostile models and the files that fuzzing found: an error of edgeml.errors each, in a process that has little memory and time.
 
-The child's address space is bounded by MEMORY_BYTES over what it takes after the imports; a model that takes SECONDS_MAX ends it by
-a signal. onnxruntime's and the loader's own mappings count, so the bound is generous; a blow-up is gigabytes.
+The child's address space is bounded by MEMORY_BYTES over what it takes after the imports; a model that takes SECONDS_MAX of CPU
+time, which other programs do not lengthen, ends it by a signal. onnxruntime's and the loader's own mappings count, so the bound is
+generous; a blow-up is gigabytes.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ edgeml.convert(open(sys.argv[1], "rb").read(), calibration=small_data(12))  # lo
 taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY_BYTES, taken + MEMORY_BYTES))
 for path in sys.argv[2:]:
-    signal.alarm(SECONDS_MAX)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS_MAX)
     print(json.dumps([path, "started"]), flush=True)
     try:
         edgeml.convert(open(path, "rb").read(), calibration=small_data(12))

@@ -68,6 +68,8 @@ def test_levels_that_were_measured_before_are_kept(tmp_path: Path) -> None:
         "",
         "[]",
         "{}",
+        "[" * 100_000,
+        json.dumps({"format": 1, "levels": {"avx2": {**SPARSE_IS_DEAR._asdict(), "dense": 10**400}}}),
         '{"format": 2, "levels": {}}',
         '{"format": 1, "levels": {"avx2": {"dense": 1}}}',
         json.dumps({"format": 1, "levels": {"avx2": {**SPARSE_IS_DEAR._asdict(), "dense": 0}}}),

@@ -114,7 +114,10 @@ def _read(source: CalibrationSource, graph: Graph) -> dict[str, list[Array]]:
 
 def _folder(folder: Path, graph: Graph) -> Iterator[dict[str, Array]]:
     """The files of a folder in the order of their names: a batch each, or one sample where the batch axis is missing."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".npy", ".npz"))
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix in (".npy", ".npz"))
+    except OSError as error:
+        raise CalibrationError(f"calibration: cannot read {folder}: {error.strerror}") from error
     if not files:
         raise CalibrationError(f"{folder} has no .npy or .npz file; put one array or more into it")
     for path in files:
@@ -122,7 +125,10 @@ def _folder(folder: Path, graph: Graph) -> Iterator[dict[str, Array]]:
             if path.suffix == ".npz":
                 arrays = select_inputs(read_npz(path), graph.inputs, path)
             elif len(graph.inputs) == 1:
-                arrays = {graph.inputs[0]: np.load(path, allow_pickle=False)}
+                array = np.load(path, allow_pickle=False)
+                if not isinstance(array, np.ndarray):
+                    raise CalibrationError(f"{path} is an archive of arrays, not one array; name it .npz")
+                arrays = {graph.inputs[0]: array}
             else:
                 raise CalibrationError(
                     f"{path} is one array, the model has {len(graph.inputs)} inputs; write .npz files"

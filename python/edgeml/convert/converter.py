@@ -58,7 +58,7 @@ def convert(  # noqa: PLR0913 (the public surface; all but the model are keyword
     weights; it needs no calibration, and without it the artifact carries no telemetry. What it leaves in float stays in float.
     io, if given, takes the place of options.io.
     report: where an HTML page about every layer goes. card: card.toml or its fields, for the metadata (model_card.py). The same
-    model, data and options give the same bytes.
+    model, data and options give the same bytes on one machine (artifact-format.md, section 6).
 
     An artifact with float32 inputs and outputs carries a telemetry schema; its reference counts are those of the artifact itself
     on the calibration data.

@@ -21,8 +21,7 @@ def round_in_order(weights: Array, scale: Array, gram: Array) -> Array:
     """Integers float64 [groups, O, K] in -127..127 for weights [groups, O, K] at scale [groups, O].
 
     gram [groups, K, K], positive definite. Weights that are 0 stay 0: pruned ones must. Columns with the largest variance go first,
-    while all others can still make up for
-    their errors.
+    while all others can still make up for their errors.
     """
     groups, _, columns = weights.shape
     order = np.argsort(-np.diagonal(gram, axis1=1, axis2=2), axis=1, kind="stable")

@@ -56,7 +56,7 @@ class Stored:
     constants: Mapping[str, StoredConstant]
 
     def activation_params(self, name: str) -> QuantParams | None:
-        """Scale and zero point of a constant of 8 bits with one scale, as an activation has them."""
+        """Scale and zero point of a constant of 8 bits with one scale, as an activation has them; None of others."""
         one = self.constants.get(name)
         if (
             one is None
@@ -66,7 +66,10 @@ class Stored:
         ):
             return None
         zero = int(one.zero_point.reshape(()))
-        return QuantParams(float(one.scale.reshape(())), zero if one.values.dtype == np.int8 else zero - 128)
+        try:
+            return QuantParams(float(one.scale.reshape(())), zero if one.values.dtype == np.int8 else zero - 128)
+        except ValueError:  # a scale that is zero, negative or subnormal
+            return None
 
 
 class StoredIntegers(NamedTuple):

@@ -20,6 +20,7 @@ from edgeml.convert.ops import OutputRange, lowerable, refusal, rule_of
 from edgeml.convert.ops.lut import FUNCTIONS
 from edgeml.convert.ops.rescale import FAKE_QUANTIZE, params_of
 from edgeml.convert.stored import Stored, StoredConstant, StoredLayer
+from edgeml.errors import ModelFormatError
 from edgeml.ir import Graph, Node, QuantParams, Tensor, with_inputs, with_outputs
 
 Array = npt.NDArray[Any]
@@ -27,7 +28,11 @@ _LAYERS: Final = ("Conv", "Gemm", "MatMul")
 
 
 def collect(graph: Graph) -> tuple[Graph, Stored]:
-    """The float graph, and what was stored. Pairs that int8 cannot hold are left as they are, for the plain operators."""
+    """The float graph, and what was stored. Pairs that int8 cannot hold are left as they are, for the plain operators.
+
+    Raises:
+        ModelFormatError: a quantized constant stands for numbers that are not finite.
+    """
     return _Collector(graph).run()
 
 
@@ -80,8 +85,14 @@ class _Collector:
         if values is not None and values.dtype in (np.int8, np.uint8, np.int32):
             zero = np.zeros((), values.dtype) if zero is None else zero
             stored = StoredConstant(values, scale, zero, int(node.attributes.get("axis", 1)))
+            with np.errstate(over="ignore", invalid="ignore"):  # checked next
+                real = stored.real()
+            if not np.all(np.isfinite(real)):
+                raise ModelFormatError(
+                    f"node {node.name!r} (DequantizeLinear) makes a constant that is not finite; quantize the model again"
+                )
             self.constants[node.output] = stored
-            self.tensors[node.output] = Tensor.constant(node.output, stored.real())
+            self.tensors[node.output] = Tensor.constant(node.output, real)
             return None
         return self._pair(node)
 

@@ -39,6 +39,10 @@ def test_folders_that_are_no_data(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(CalibrationError, match=r"a\.npy"):
         edgeml.convert(small_network(), calibration=tmp_path)
+    np.savez(tmp_path / "b.npz", input=small_data()["input"])
+    (tmp_path / "b.npz").rename(tmp_path / "a.npy")
+    with pytest.raises(CalibrationError, match=r"a\.npy is an archive"):
+        edgeml.convert(small_network(), calibration=tmp_path)
 
 
 def test_one_array_for_two_inputs(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 import edgeml.convert
 from edgeml.artifact.evaluate import evaluate
 from edgeml.convert.options import ConvertOptions
-from edgeml.errors import CalibrationError, ConversionError, UnsupportedOperatorError
+from edgeml.errors import CalibrationError, ConversionError, ModelFormatError, UnsupportedOperatorError
 from edgeml.session import InferenceSession
 from support.onnx_models import make_model, small_data, small_network
 
@@ -250,3 +250,36 @@ def test_a_report_needs_data(tmp_path: Path) -> None:
     x = RNG.normal(size=(20, 3, 6, 5)).astype(np.float32)
     edgeml.convert(model, calibration={"x": x}, report=tmp_path / "report.html")
     assert b"conv" in (tmp_path / "report.html").read_bytes()
+
+
+def add_constant_model(scale: float) -> onnx.ModelProto:
+    """Quantized x [N, 4, 4, 4] plus a quantized constant of this scale, quantized y."""
+    constants = {
+        "s": scalar(0.1),
+        "z": scalar(0, np.int8),
+        "c": np.full((1, 4, 1, 1), 3, np.int8),
+        "cs": scalar(scale),
+    }
+    nodes = [
+        NODE("QuantizeLinear", ["x", "s", "z"], ["xq"]),
+        NODE("DequantizeLinear", ["xq", "s", "z"], ["xr"]),
+        NODE("DequantizeLinear", ["c", "cs", "z"], ["cr"], name="constant"),
+        NODE("Add", ["xr", "cr"], ["a"]),
+        NODE("QuantizeLinear", ["a", "s", "z"], ["aq"]),
+        NODE("DequantizeLinear", ["aq", "s", "z"], ["y"]),
+    ]
+    return make_model(nodes, {"x": ["N", 4, 4, 4]}, ["y"], constants)
+
+
+@pytest.mark.parametrize("scale", [0.0, -0.2, 1e-45])
+def test_a_constant_on_a_scale_that_int8_cannot_hold_gets_its_own(scale: float) -> None:
+    model = add_constant_model(scale)
+    x = {"x": RNG.integers(-100, 100, (2, 4, 4, 4)).astype(np.float32) / 10}
+    session = InferenceSession(edgeml.convert(model).to_bytes())
+    assert np.abs(session.run(None, x)[0] - run_onnx(model, x)[0]).max() <= 0.1 * 1.001  # one step
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf")])
+def test_a_constant_that_is_not_finite_is_refused(scale: float) -> None:
+    with pytest.raises(ModelFormatError, match=r"'constant'.*not finite"):
+        edgeml.convert(add_constant_model(scale))

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // qs8_spmm_avx512vnni: r output channels x up to 6 vectors of 16 pixels, pixels in lanes. Contract: qs8_spmm.h.
 //
-//   x     16 words of a plane                   zmm  4 .. 6    u8: the unsigned operand of vpdpbusd, used for r
-//   channels w     one word of the block, broadcast      zmm  r acc   r channels x up to 6 (r = 4) or 8     zmm  .. 24
-//   16 pixels of one channel each, starts at the bias
+//   x     16 words of a plane                            zmm  1 a vector   u8: the unsigned operand of vpdpbusd
+//   w     one word of the block, broadcast               zmm  1
+//   acc   4 channels x 6 vectors, 2 x 6 or 1 x 4         zmm  4 .. 24      16 pixels of one channel, starts at the bias
 //
 // The four channels of a plane are rounded one row of blocks after the other. Two saturating packs leave, in each lane
 // of 128 bits, the 4 pixels of channel 0, then of channels 1, 2 and 3; a byte shuffle makes them 4 words.

@@ -18,10 +18,14 @@ Array = npt.NDArray[Any]
 
 
 def cycles_by_blocks(graph: Graph, layer: Layer, isa: str, block_rows: int, blocks: Array) -> Array:
-    """Cycles of a layer with so many blocks [n]; dense, as the converter stores it, where that is not clearly slower."""
+    """Cycles of a layer with so many blocks [n]; dense, as the converter stores it, where that is not clearly slower.
+
+    A layer of one pixel counts as dense: it saves only the depth words that whole panels of channels lack (skipping_gemm.h), of
+    which a number of blocks says nothing.
+    """
     shape = _shape(graph, layer)
     dense = predicted_cycles(shape, isa)
-    if layer.positions == 1:  # single products are stored dense
+    if layer.positions == 1:
         return np.full(len(blocks), dense)
     sparse = np.array([predicted_cycles(shape, isa, block_rows=block_rows, blocks=int(count)) for count in blocks])
     return np.where(sparse < WORTH_IT * dense, sparse, dense)
