@@ -59,8 +59,12 @@ def before_shares(graph: Graph) -> Graph:
     producers = {name: node for node in graph.nodes for name in node.outputs}
     found: dict[str, None] = {}
     pending = list(graph.outputs)
+    reached: set[str] = set()
     while pending:
         name = pending.pop(0)
+        if name in reached:  # a tensor on many paths is followed once
+            continue
+        reached.add(name)
         node = producers.get(name)
         if node is not None and node.op in _FINAL:
             pending += [source for source in node.inputs if source and graph.constant(source) is None]

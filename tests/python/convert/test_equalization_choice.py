@@ -52,3 +52,16 @@ def test_errors_are_measured_before_shares() -> None:
     assert before_shares(whole).outputs == ("y",)
     assert before_shares(whole).nodes == graph.nodes
     assert before_shares(graph).outputs == graph.outputs
+
+
+def test_a_tensor_on_many_paths_is_followed_once() -> None:
+    graph = network(*MIDDLES["relu"])
+    shape = graph.tensors["y"].shape
+    tensors, nodes, last = dict(graph.tensors), list(graph.nodes), "y"
+    for depth in range(1, 61):  # 2^60 paths
+        made = f"twice_{depth}"
+        tensors[made] = type(tensors["y"])(made, (*shape[:-1], shape[-1] * 2**depth), np.dtype(np.float32))
+        nodes.append(Node("Concat", made, (last, last), (made,), {"axis": len(shape) - 1}))
+        last = made
+    whole = Graph(graph.name, tensors, tuple(nodes), graph.inputs, (last,), graph.opset)
+    assert before_shares(whole).outputs == ("y",)
