@@ -125,12 +125,17 @@ class UpdateRepository:
         return None if target is None else dict(target.custom or {})
 
     def refresh(self, now_s: float) -> bool:
-        """Sign snapshot and timestamp anew if they end soon; gives whether they did. To be called now and then."""
+        """Sign what ends soon anew, but the root; gives whether anything did. To be called now and then."""
         soon = _time(now_s) + REFRESH_BEFORE
-        if self._load("timestamp").signed.expires > soon and self._load("snapshot").signed.expires > soon:
+        if all(self._load(role).signed.expires > soon for role in ONLINE_ROLES):
             return False
         with self._writing():
-            self._publish(self._load("targets").signed.version, self._load("snapshot").signed.version + 1, now_s)
+            targets = self._load("targets")
+            if targets.signed.expires <= soon:
+                targets.signed.version += 1
+                self._publish_targets(targets, now_s)
+                return True
+            self._publish(targets.signed.version, self._load("snapshot").signed.version + 1, now_s)
         return True
 
     def _publish_targets(self, targets: Metadata[Targets], now_s: float) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from edgeml import _core
 from edgeml.device.monitor import Monitor
+from edgeml.device.status import read_status
 from edgeml.errors import DeviceError, InputError, UsageError
 from edgeml.privacy import PrivacyBudget
 from edgeml.privacy.ledger import DAY_S, read_days
@@ -82,6 +83,16 @@ def test_counts_what_it_ran(tmp_path: Path) -> None:
     assert second.counts.tolist() == [0, 1, 0, 0, 0] + [0, 0, 0, 1, 0] + [0, 0, 0, 1] + [0] * 23
     assert (first.model_id, first.schema_id) == (b"numpymod", two_class_schema().id)
     assert (first.start, first.end, first.noise_scale) == (NOON, NOON, Fraction(3, 50))
+
+
+def test_another_model_is_told_to_the_person_at_the_device(tmp_path: Path) -> None:
+    with monitor_of(tmp_path) as monitor:
+        other = NumpySession()
+        other.isa = "another"
+        monitor.replace_session(other)  # type: ignore[arg-type]
+        running = read_status(tmp_path, NOON).running
+        assert running is not None
+        assert running.isa == "another"
 
 
 def test_an_answer_is_never_lost_to_counting(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

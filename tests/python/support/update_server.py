@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An update repository behind HTTP on a free port of this machine; paths may be made to answer without end."""
+"""An update repository behind HTTP on a free port of this machine; paths may be made to answer without end, or to end early."""
 
 from __future__ import annotations
 
@@ -16,8 +16,15 @@ ENDLESS_BYTES = 64 << 20
 
 class _Handler(SimpleHTTPRequestHandler):
     endless: str = ""
+    short: str = ""
 
     def do_GET(self) -> None:
+        if self.short and self.short in self.path:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"{" * 10)
+            return
         if not self.endless or self.endless not in self.path:
             super().do_GET()
             return
@@ -34,9 +41,12 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def serve_folder(folder: Path, *, endless: str = "") -> Iterator[str]:
-    """Serve until the end of the block; gives the address. Paths with `endless` in them answer without end."""
-    handler = type("Handler", (_Handler,), {"endless": endless})
+def serve_folder(folder: Path, *, endless: str = "", short: str = "") -> Iterator[str]:
+    """Serve until the end of the block; gives the address.
+
+    Paths with `endless` in them answer without end; those with `short`, with fewer bytes than they say.
+    """
+    handler = type("Handler", (_Handler,), {"endless": endless, "short": short})
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -139,5 +140,7 @@ def _chunks(answer: Any) -> Iterator[bytes]:
         try:
             while chunk := answer.read(CHUNK_BYTES):
                 yield chunk
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             raise tuf_errors.DownloadError(str(error)) from error
+        if answer.length:  # read() says nothing of it; what is missing is no attack
+            raise tuf_errors.DownloadError(f"the connection ended {answer.length} bytes early")

@@ -57,6 +57,14 @@ class SlotState:
         """Name of the slot that is not active."""
         return NAMES[1 - NAMES.index(self.active)]
 
+    @property
+    def was_other_trusted(self) -> bool:
+        """Whether the other slot has a model that ran before, and not one that was refused or never tried."""
+        slot = self.slots[self.other]
+        if slot is None:
+            return False
+        return self.on_trial or (slot.serial <= self.serial_max and slot.rollout not in self.refused)
+
 
 class Slots:
     """The two slots in `folder`. Only one process may use it (the state directory of the device is locked)."""
@@ -64,7 +72,7 @@ class Slots:
     def __init__(self, folder: Path, *, factory: Path) -> None:
         """Open the slots; where there are none, the artifact `factory` becomes the first.
 
-        An active model whose file is damaged gives way to the other one, if that is whole, or to `factory`.
+        An active model whose file is damaged gives way to the other one, if that is whole and was trusted, or to `factory`.
 
         Raises:
             DeviceError: the folder cannot be written, or there is no whole model at all.
@@ -156,7 +164,8 @@ class Slots:
         state = self._read_pointer()
         if state is not None and self._is_whole(state, state.active):
             return state
-        if state is not None and self._is_whole(state, state.other):  # the medium has damaged the active one
+        # The medium has damaged the active one.
+        if state is not None and state.was_other_trusted and self._is_whole(state, state.other):
             self._save(replace(state, active=state.other, on_trial=False, attempts=0))
             return self.state
         try:

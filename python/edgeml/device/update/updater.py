@@ -191,7 +191,7 @@ class Updater:
         )
         try:
             session = self._load(path)
-            has_telemetry = session.telemetry_bytes is not None
+            has_telemetry = bool(session.telemetry_bytes)
             _, mismatches = check_golden_vectors(session)
         except EdgemlError as error:
             self._leave(want, f"the artifact cannot be used: {error}")

@@ -82,13 +82,14 @@ class RequireToken:
         await (answer or self._app)(scope, receive, send)
 
     def _is_update(self, request: Request) -> bool:
-        if self._update_token is None or not request.url.path.startswith(UPDATE_PATH):
+        # The path that is routed by; request.url is put together with the Host header, which the sender chooses.
+        if self._update_token is None or not request.scope["path"].startswith(UPDATE_PATH):
             return False
         return secrets.compare_digest(_bearer(request).encode(), self._update_token.encode())
 
     async def _login(self, request: Request) -> Response | None:
         """Move a good token from the form, or from the address where it would be seen and shared, to a cookie."""
-        if request.url.path == LOGIN_PATH and request.method == "POST":
+        if request.scope["path"] == LOGIN_PATH and request.method == "POST":
             body = await _short_body(request)
             given = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0]
             path = "/"

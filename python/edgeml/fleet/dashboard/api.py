@@ -414,7 +414,7 @@ def _value(name: str, text: str, schema: dict[str, Any]) -> Any:
         return text == "true"
     if "enum" in schema and text not in schema["enum"]:
         raise RefusedError(400, f"{name} must be one of {', '.join(schema['enum'])}")
-    if len(text) > schema.get("maxLength", len(text)) or not re.search(schema.get("pattern", ""), text):
+    if "pattern" in schema and (len(text) > schema["maxLength"] or not re.fullmatch(schema["pattern"], text)):
         raise RefusedError(400, f"{name} must be 1 to {schema['maxLength']} of a-z A-Z 0-9 . _ @ -")
     return text
 

@@ -24,6 +24,7 @@ from edgeml.fleet.store.engine import writing
 from edgeml.fleet.store.release_tables import rollout, rollout_device, want
 from edgeml.fleet.store.statements import insert_new
 from edgeml.fleet.update_repository import UpdateRepository
+from edgeml.telemetry.messages import UINT_MAX
 from edgeml.telemetry.want import PPM, Want, encode_want
 
 log: Final = logging.getLogger(__name__)
@@ -47,8 +48,11 @@ def start_rollout(  # noqa: PLR0913 - what, to whom, by which rules, by whom, wh
     """Begin to roll a model out to the devices that run another model of its name; gives the rollout's id.
 
     Raises:
-        FleetError: the model is not in the registry, no device runs another of its name, or a rollout of it is under way.
+        FleetError: the freeze switch is on, the model is not in the registry, no device runs another of its name, or a
+            rollout of it is under way.
     """
+    if is_frozen(connection):
+        raise FleetError("the freeze switch is on: no wave begins; `edgeml fleet freeze off` first")
     model = connection.execute(sa.select(t.model).where(t.model.c.model_id == model_id)).one_or_none()
     if model is None or repository.custom_of(model.sha256.hex()) is None:
         raise FleetError(f"model {model_id.hex()} is not in the registry; push it first")
@@ -170,17 +174,15 @@ def _event_of(  # noqa: PLR0911, PLR0913 - one return for each thing that can ha
         return Event.FREEZE, "the freeze switch is on"
     if not frozen and state is State.FROZEN:
         return Event.THAW, "the freeze switch is off"
+    if state is not State.RUNNING:  # the gates alone are looked at while it is held
+        return None, ""
     asked = [one for one in devices if one.state != "waiting"]
     age_s = now_s - row.wave_started_s
     if all(one.state in SETTLED for one in asked) and age_s >= policy.soak_s and has_samples(connection, row, policy):
         if row.wave + 1 == len(policy.waves):
             return Event.LAST_WAVE_PASSED, "every device has the model"
         return (Event.WAVE_PASSED, "all gates passed") if policy.may_begin_wave(now_s) else (None, "")
-    if (
-        state is State.RUNNING
-        and age_s > policy.soak_s + 2 * policy.deadline_s
-        and not has_samples(connection, row, policy)
-    ):
+    if age_s > policy.soak_s + 2 * policy.deadline_s and not has_samples(connection, row, policy):
         return Event.GATE_FAILED, "the devices of the wave have not shown enough of the model by the deadline"
     return None, ""
 
@@ -318,7 +320,7 @@ def _take_events(connection: sa.Connection, now_s: int) -> None:
             continue
         said = _detail_of(one.detail)
         stage, number = said.get("stage"), said.get("rollout")
-        if isinstance(number, int) and stage in STATE_OF_STAGE:
+        if type(number) is int and 0 < number <= UINT_MAX and isinstance(stage, str) and stage in STATE_OF_STAGE:
             reason = str(said.get("reason", ""))[:1000]
             _set_state(connection, number, one.device_id, STATE_OF_STAGE[stage], reason, now_s)
         if one.kind != "deploy":
@@ -330,11 +332,16 @@ def _take_events(connection: sa.Connection, now_s: int) -> None:
 
 
 def _detail_of(text: str) -> dict[str, Any]:
+    """What a device said, as an object that the audit log can hold: a device must not stop the rollouts of the others."""
+    other = {"text": text[:1000]}
     try:
         said = json.loads(text)
-    except ValueError:
-        return {"text": text[:1000]}
-    return {str(key): value for key, value in said.items()} if isinstance(said, dict) else {"text": text[:1000]}
+        if not isinstance(said, dict) or not all(isinstance(value, (str, int)) for value in said.values()):
+            return other
+        canonical_json.dump(said)  # no half characters
+    except (ValueError, RecursionError):
+        return other
+    return said
 
 
 def _set_state(  # noqa: PLR0913, PLR0917

@@ -76,6 +76,27 @@ def test_freeze(tmp_path: Path) -> None:
         assert client(frozen, url, tmp_path).fetch(DIGEST).data == DATA
 
 
+def test_all_that_the_fleet_signs_is_signed_anew(tmp_path: Path) -> None:
+    shelf, born_s = UpdateRepository(tmp_path / "old"), time.time() - 364.9 * DAY_S
+    shelf.create(born_s)
+    assert shelf.put_forward(DATA, {"name": "digits"}, born_s) == 2
+    assert shelf.refresh(time.time())
+    targets = Metadata.from_file(str(shelf.metadata_folder / "3.targets.json"))
+    assert targets.signed.expires.timestamp() > time.time() + 300 * DAY_S
+    assert not shelf.refresh(time.time())
+    with serve_folder(shelf.folder) as url:  # its root ends in some hours
+        fetched = client(shelf, url, tmp_path).fetch(DIGEST)
+    assert (fetched.data, fetched.serial) == (DATA, 2)
+
+
+@pytest.mark.parametrize("short", ["timestamp.json", "targets.json", "/targets/models/"])
+def test_a_connection_that_ends_early_is_no_attack(shelf: UpdateRepository, tmp_path: Path, short: str) -> None:
+    with serve_folder(shelf.folder, short=short) as url, pytest.raises(UpdateUnreachableError, match="bytes early"):
+        client(shelf, url, tmp_path).fetch(DIGEST)
+    with serve_folder(shelf.folder) as url:
+        assert client(shelf, url, tmp_path).fetch(DIGEST).data == DATA
+
+
 def test_mix_and_match(shelf: UpdateRepository, tmp_path: Path) -> None:
     newest = max(shelf.metadata_folder.glob("*.snapshot.json"))
     shutil.copy(min(shelf.metadata_folder.glob("*.snapshot.json")), newest)

@@ -94,6 +94,28 @@ def test_the_way_back_is_not_overwritten(tmp_path: Path, factory: Path) -> None:
         slots.begin_trial()
 
 
+def test_a_damaged_model_gives_way_to_one_that_was_trusted(tmp_path: Path, factory: Path) -> None:
+    slots = Slots(tmp_path / "slots", factory=factory)
+    slots.install(NEW, slot_of(NEW, 5))
+    slots.begin_trial()
+    slots.confirm()
+    slots.active_path.write_bytes(NEW[1:])
+    assert active(tmp_path / "slots", factory) == OLD
+
+
+@pytest.mark.parametrize("step", ["installed", "refused", "rolled back"])
+def test_a_damaged_model_never_gives_way_to_one_that_was_not(tmp_path: Path, factory: Path, step: str) -> None:
+    slots = Slots(tmp_path / "slots", factory=factory)
+    slots.install(NEW, slot_of(NEW, 5))
+    if step == "refused":
+        slots.refuse(5)
+    elif step == "rolled back":
+        slots.begin_trial()
+        slots.roll_back()
+    slots.active_path.write_bytes(OLD[1:])
+    assert active(tmp_path / "slots", factory) == OLD
+
+
 def _update(folder: Path, factory: Path) -> None:
     slots = Slots(folder, factory=factory)
     slots.install(NEW, slot_of(NEW, 5))

@@ -110,6 +110,7 @@ def test_a_token_can_be_made_used_and_revoked(client: TestClient) -> None:
         (b'{"name": "x", "role": "viewer", "more": 1}', 400),
         (b'{"name": 1, "role": "viewer"}', 400),
         (b'{"name": "a b", "role": "viewer"}', 400),
+        (b'{"name": "a\\n", "role": "viewer"}', 400),
         (b'{"name": "x", "role": "king"}', 400),
         (b'{"name": "\\ud800", "role": "viewer"}', 400),
         (b" " * (BODY_BYTES_MAX + 1), 413),

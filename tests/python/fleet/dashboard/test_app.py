@@ -17,10 +17,11 @@ from starlette.testclient import TestClient
 
 from edgeml.fleet.broker import bind
 from edgeml.fleet.dashboard.access import COOKIE
-from edgeml.fleet.dashboard.app import make_app
+from edgeml.fleet.dashboard.app import Updates, make_app
 from edgeml.fleet.store import tables as t
 from edgeml.fleet.store.engine import open_store, reading, writing
 from edgeml.fleet.tokens import add_token
+from edgeml.fleet.update_repository import UpdateRepository
 from support.chromium import dump_dom, screenshot
 from support.small_fleet import HOSTILE_TEXT, HOUR_S, NOW_S, small_fleet
 
@@ -160,6 +161,20 @@ def test_without_the_token_there_is_nothing(client: TestClient, path: str, heade
     asked = client.get(path, headers={**headers, "accept": "text/html"})
     assert asked.status_code in (401, 404)
     assert "steady" not in asked.text
+
+
+@pytest.mark.parametrize("host", ["testserver", "testserver/updates/", "testserver/updates/?"])
+def test_the_token_of_devices_opens_the_updates_alone(engine: sa.Engine, tmp_path: Path, host: str) -> None:
+    shelf = UpdateRepository(tmp_path / "updates")
+    shelf.create(NOW_S)
+    updates = Updates(repository=shelf, token="token of the devices")  # noqa: S106  of these tests only
+    client = TestClient(make_app(engine, period_s=HOUR_S, clock=lambda: NOW_S, updates=updates))
+    as_device = {"authorization": f"Bearer {updates.token}", "host": host}
+    assert client.get("/updates/metadata/1.root.json", headers=as_device).content == shelf.root_bytes()
+    assert client.get("/updates/keys/targets.key", headers=as_device).status_code == 404
+    assert client.get("/updates/metadata/1.root.json").status_code == 401
+    for path in ("/", "/metrics", "/models", "/api/v1/overview", "/updates"):
+        assert client.get(path, headers=as_device).status_code == 401
 
 
 def test_open_paths(client: TestClient) -> None:

@@ -128,6 +128,42 @@ def test_the_freeze_switch(fleet: Fleet) -> None:
     assert fleet.advance() == "running"
 
 
+def test_nothing_starts_while_the_freeze_switch_is_on(fleet: Fleet) -> None:
+    with writing(fleet.engine) as connection:
+        set_frozen(connection, frozen=True, actor=WHO, now_s=NOW_S)
+    with pytest.raises(FleetError, match="freeze switch is on"):
+        fleet.start(Policy())
+
+
+@pytest.mark.parametrize("is_frozen_too", [False, True])
+def test_a_wave_that_has_passed_waits_without_a_word_while_the_rollout_is_held(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, *, is_frozen_too: bool
+) -> None:
+    monkeypatch.setattr("edgeml.fleet.rollout.driver.has_samples", lambda *_: True)
+    fleet.start(Policy(waves=(0.2, 1.0), soak_s=0))
+    for device in fleet.asked():
+        fleet.say(device, "deploy", rollout=1, stage="confirmed")
+    held = "frozen" if is_frozen_too else "paused"
+    if is_frozen_too:
+        with writing(fleet.engine) as connection:
+            set_frozen(connection, frozen=True, actor=WHO, now_s=NOW_S)
+    else:
+        fleet.command(Event.PAUSE)
+    assert fleet.advance() == held
+    said = fleet.log()
+    assert fleet.advance() == held
+    assert fleet.log() == said
+    assert len(fleet.asked()) == 2
+    if is_frozen_too:
+        with writing(fleet.engine) as connection:
+            set_frozen(connection, frozen=False, actor=WHO, now_s=NOW_S)
+        assert fleet.advance() == "running"
+    else:
+        fleet.command(Event.RESUME)
+    assert fleet.advance() == "running"
+    assert len(fleet.asked()) == 10
+
+
 def test_silence_past_the_deadline_is_failure(fleet: Fleet) -> None:
     fleet.start(Policy(deadline_s=100))
     assert fleet.advance(NOW_S + 100) == "running"
@@ -144,7 +180,17 @@ def test_an_attack_that_a_device_refused_is_in_the_audit_log(fleet: Fleet) -> No
 
 
 @pytest.mark.parametrize(
-    "detail", ["", "[]", "nothing", '{"rollout":"1","stage":"confirmed"}', '{"rollout":99,"stage":"failed"}']
+    "detail",
+    [
+        *("", "[]", "nothing", '{"rollout":"1","stage":"confirmed"}', '{"rollout":99,"stage":"failed"}'),
+        *(
+            f'{{"rollout":{2**63},"stage":"failed"}}',
+            '{"rollout":1,"stage":["failed"]}',
+            '{"rollout":true,"stage":"failed"}',
+        ),
+        *('{"rollout":1,"stage":"failed","reason":NaN}', '{"rollout":1,"stage":"failed","reason":"\\ud800"}'),
+        "[" * 4096,
+    ],
 )
 def test_what_a_device_makes_up_changes_nothing(fleet: Fleet, detail: str) -> None:
     fleet.start(Policy())
