@@ -35,9 +35,16 @@ class LayerRates(NamedTuple):
 
 
 def default_path() -> Path:
-    """XDG_CONFIG_HOME/edgeml/rates.json, in ~/.config where that is not set."""
+    """XDG_CONFIG_HOME/edgeml/rates.json, in ~/.config where that is not set.
+
+    Raises:
+        UsageError: the process has no home folder either.
+    """
     base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "edgeml" / "rates.json"
+    try:
+        return (Path(base) if base else Path.home() / ".config") / "edgeml" / "rates.json"
+    except RuntimeError as error:
+        raise UsageError(f"there is no home folder for the rates; name a file with -o or {VARIABLE}") from error
 
 
 def measure(isa: str) -> LayerRates:
@@ -76,7 +83,7 @@ def load(path: str | os.PathLike[str] | None = None) -> dict[str, LayerRates]:
         return _read(Path(named))
     try:
         default = default_path()
-    except RuntimeError:  # a process without a home folder
+    except UsageError:  # a process without a home folder
         return {}
     return _read(default) if default.is_file() else {}
 

@@ -39,3 +39,17 @@ def test_says_what_changes(model: Path, tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_place_that_cannot_be_written_is_named(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tune", str(model), "-o", str(model / "rates.json")]) == 2
     assert "rates.json" in capsys.readouterr().err
+
+
+def test_a_process_without_a_home_names_its_file(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")  # what pathlib raises
+
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setattr(Path, "home", no_home)
+    assert layer_rates.load() == {}
+    assert main(["tune", str(model), "--isa", "ref"]) == 2
+    assert "-o or EDGEML_RATES" in capsys.readouterr().err
+    assert main(["tune", str(model), "--isa", "ref", "-o", str(tmp_path / "rates.json")]) == 0
