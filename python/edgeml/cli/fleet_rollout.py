@@ -150,7 +150,7 @@ def _metric(config: FleetConfig, args: argparse.Namespace) -> int:
 
 
 def _freeze(config: FleetConfig, args: argparse.Namespace) -> int:
-    with writing(open_store(config.store_url)) as connection:
+    with writing(open_store(config.store_url, create=False)) as connection:
         driver.set_frozen(connection, args.switch == "on", actor=operator(), now_s=int(time.time()))
     print(f"the freeze switch is {args.switch}")
     return 0

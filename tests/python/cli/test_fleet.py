@@ -89,6 +89,12 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_store_that_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path, verb: str) -> None:
     (tmp_path / "fleet.toml").write_text("")
     assert "there is no store at" in fails(capsys, verb, "--config", str(tmp_path / "fleet.toml"))
+
+
+def test_the_freeze_switch_of_no_store_is_no_switch(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "fleet.toml").write_text("")
+    assert "there is no store at" in fails(capsys, "freeze", "on", "--config", str(tmp_path / "fleet.toml"))
+    assert not (tmp_path / "fleet.db").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["fleet.toml"]
 
 
