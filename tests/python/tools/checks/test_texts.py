@@ -48,6 +48,9 @@ def test_test_without_a_subject_and_package_without_a_test_are_named(monkeypatch
             "tests/python/fleet/test_drift.py",
             "tests/python/fleet/test_drfit.py",
             "tests/python/test_whole.py",
+            "tools/build-wheels",
+            "tests/python/tools/test_build_wheels.py",
+            "tests/python/tools/test_no_program.py",
             "cpp/src/base/crc.h",
             "tests/cpp/base/crc_test.cpp",
             "tests/cpp/base/crc32_test.cpp",
@@ -58,6 +61,7 @@ def test_test_without_a_subject_and_package_without_a_test_are_named(monkeypatch
     names = [complaint.split(":")[0] for complaint in texts.mirrored_tests(fix=False)]
     assert names == [
         "tests/python/fleet/test_drfit.py",
+        "tests/python/tools/test_no_program.py",
         "tests/cpp/base/crc32_test.cpp",
         "missing tests/python/device/",
     ]
