@@ -65,6 +65,9 @@ double layer_cycles(const std::string& isa, std::int64_t channels, std::int64_t 
                     std::int64_t swept_pixels, int block_rows, std::int64_t blocks) {
   const std::optional<Isa> level = isa_from_name(isa);
   if (!level) raise("IsaError", "isa " + isa + " is not a level of edgeml");
+  if (block_rows != 0 && block_rows != 1 && block_rows != 2 && block_rows != 4) {
+    raise("UsageError", "block_rows " + std::to_string(block_rows) + " is none of 0, 1, 2 and 4");
+  }
   const LayerRates& rates = default_layer_rates(*level);
   const LayerShape shape{channels, depth_words, pixels, swept_pixels};
   return block_rows == 0 ? dense_cycles(rates, shape) : sparse_cycles(rates, shape, block_rows, blocks);

@@ -68,6 +68,7 @@ class FullyConnected final : public Operator {
 OperatorResult make_skipping(const OperatorContext& context, const BlockSparse& weights) {
   const Layout in(context.input(0).dims);
   std::vector<std::int32_t> group_offset;
+  group_offset.reserve(static_cast<std::size_t>(in.groups));
   for (std::int64_t g = 0; g < in.groups; ++g) group_offset.push_back(static_cast<std::int32_t>(g * in.plane_step));
   Result<SkippingGemm> gemm =
       SkippingGemm::pack(context.kernels.qs8_gemm, {.weights = weights,

@@ -52,6 +52,7 @@ class SparseFullyConnected final : public Operator {
 OperatorResult make_sparse_fully_connected(const OperatorContext& context, const BlockSparse& weights) {
   const Layout in(context.input(0).dims);
   std::vector<std::int32_t> group_offset;
+  group_offset.reserve(static_cast<std::size_t>(in.groups));
   for (std::int64_t g = 0; g < in.groups; ++g) group_offset.push_back(static_cast<std::int32_t>(g * in.plane_step));
   Result<SpmmNode> spmm = SpmmNode::pack(context.kernels.qs8_spmm, {.weights = weights,
                                                                     .bias = context.input(2).values<std::int32_t>(),

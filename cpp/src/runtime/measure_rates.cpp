@@ -55,6 +55,7 @@ double time_dense(const kernels::KernelRow<kernels::QS8GemmFn>& row, std::int32_
   const Layer layer(depth);
   const std::int32_t k_groups = depth / 4;
   std::vector<std::int32_t> group_offset;
+  group_offset.reserve(static_cast<std::size_t>(k_groups));
   for (std::int32_t g = 0; g < k_groups; ++g) group_offset.push_back(g * kPlaneStep);
   const std::vector<std::int8_t> weights(
       static_cast<std::size_t>(kernels::qs8_gemm_packed_bytes(kChannels, k_groups, row.nr, row.kr)), std::int8_t{1});
