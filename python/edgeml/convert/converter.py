@@ -72,7 +72,9 @@ def convert(  # noqa: PLR0913 (the public surface; all but the model are keyword
         options = dataclasses.replace(options, io=io)
     fields = {} if card is None else {"card": read_card(card)}
     imported = import_onnx(model, read_dims(options.dims))
-    with threadpool_limits(limits=1, user_api="blas"):  # the last bits of its sums depend on how many threads share them
+    with threadpool_limits(
+        limits=1, user_api="blas"
+    ):  # the last bits of its sums depend on how many threads share them
         prepared = _from_stored(imported, calibration, options) or _from_float(imported, calibration, options)
     graph, data = prepared.graph, prepared.data
     encoded = choose_storage(encode(prepared.quantized), options.target_isa)
