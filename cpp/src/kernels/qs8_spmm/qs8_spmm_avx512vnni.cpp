@@ -14,9 +14,9 @@
 #include <immintrin.h>
 
 #include <cstdint>
-#include <utility>
 
 #include "kernels/qs8_spmm/qs8_spmm.h"
+#include "kernels/qs8_spmm/qs8_spmm_tiles.h"
 #include "kernels/requantize_avx512.h"
 
 namespace edgeml::kernels {
@@ -26,11 +26,6 @@ namespace {
 
 constexpr int kVectorPixels = 16;
 constexpr int kVectorBytes = 4 * kVectorPixels;
-
-template <int... kI>
-using Indices = std::integer_sequence<int, kI...>;
-template <int kN>
-using MakeIndices = std::make_integer_sequence<int, kN>;
 
 // One channel needs a load for every dot product, so its words should come from the first-level cache.
 constexpr int most_vectors(int block_rows) { return block_rows == 1 ? 4 : 6; }
@@ -44,7 +39,7 @@ EDGEML_INLINE __m512i broadcast_word(const std::int8_t* word) {
 // One channel of a block. Accumulators are named by constants only: through a pointer GCC keeps them in memory.
 template <int kFirst, int kVectors, int kCount, int... kV>
 EDGEML_INLINE void multiply_word(__m512i (&acc)[kCount], const __m512i (&x)[kVectors], const std::int8_t* word,
-                                 Indices<kV...>) {
+                                 SpmmIndices<kV...>) {
   const __m512i w = broadcast_word(word);
   ((acc[kFirst + kV] = _mm512_dpbusd_epi32(acc[kFirst + kV], x[kV], w)), ...);
 }
@@ -55,8 +50,8 @@ EDGEML_INLINE void keep_in_register(__m512i& value) { asm("" : "+v"(value)); }
 // One row of blocks: sums, rounded but without zero point, [row of the block][vector].
 template <int kRows, int kVectors, int... kV, int... kRow, int... kI>
 EDGEML_INLINE void compute_row(const QS8SpmmArgs& args, const act_t* in, std::int32_t row, bool fast,
-                               __m512i (&rounded)[kRows * kVectors], Indices<kV...> vectors, Indices<kRow...>,
-                               Indices<kI...>) {
+                               __m512i (&rounded)[kRows * kVectors], SpmmIndices<kV...> vectors, SpmmIndices<kRow...>,
+                               SpmmIndices<kI...>) {
   const std::int32_t* offset = args.offset + args.row_begin[row];
   const std::int32_t* const end = args.offset + args.row_begin[row + 1];
   const std::int8_t* w = args.weights + std::int64_t{args.row_begin[row]} * kRows * 4;
@@ -106,22 +101,22 @@ EDGEML_INLINE void finish_vector(const QS8SpmmArgs& args, const Store& store, __
 // Channels first and first + 1 of a plane as saturated s16, [vector]. In rows of 4 all channels come at once.
 template <int kRows, int kVectors, int... kV>
 EDGEML_INLINE void pair_of(const QS8SpmmArgs& args, const act_t* in, std::int32_t row, bool fast,
-                           __m512i (&pair)[kVectors], Indices<kV...> vectors) {
-  constexpr MakeIndices<kRows * kVectors> kAll;
+                           __m512i (&pair)[kVectors], SpmmIndices<kV...> vectors) {
+  constexpr SpmmMakeIndices<kRows * kVectors> kAll;
   __m512i first[kRows * kVectors];
-  compute_row<kRows, kVectors>(args, in, row, fast, first, vectors, MakeIndices<kRows>{}, kAll);
+  compute_row<kRows, kVectors>(args, in, row, fast, first, vectors, SpmmMakeIndices<kRows>{}, kAll);
   if constexpr (kRows == 2) {
     ((pair[kV] = _mm512_packs_epi32(first[kV], first[kVectors + kV])), ...);
   } else {
     __m512i next[kVectors];
-    compute_row<1, kVectors>(args, in, row + 1, fast, next, vectors, MakeIndices<1>{}, kAll);
+    compute_row<1, kVectors>(args, in, row + 1, fast, next, vectors, SpmmMakeIndices<1>{}, kAll);
     ((pair[kV] = _mm512_packs_epi32(first[kV], next[kV])), ...);
   }
 }
 
 template <int kRows, int kVectors, int... kV>
 EDGEML_INLINE void compute_plane(const QS8SpmmArgs& args, const Store& store, std::int32_t pixel, std::int32_t plane,
-                                 Indices<kV...> vectors) {
+                                 SpmmIndices<kV...> vectors) {
   const act_t* in = args.in + std::int64_t{pixel} * 4;
   act_t* out = args.out + plane * args.out_plane_step;
   const float* m = args.multiplier + plane * std::int64_t{4};
@@ -129,9 +124,9 @@ EDGEML_INLINE void compute_plane(const QS8SpmmArgs& args, const Store& store, st
   __m512i r01[kVectors];
   __m512i r23[kVectors];
   if constexpr (kRows == 4) {
-    constexpr MakeIndices<4 * kVectors> kAll;
+    constexpr SpmmMakeIndices<4 * kVectors> kAll;
     __m512i rounded[4 * kVectors];
-    compute_row<4, kVectors>(args, in, plane, fast, rounded, vectors, MakeIndices<4>{}, kAll);
+    compute_row<4, kVectors>(args, in, plane, fast, rounded, vectors, SpmmMakeIndices<4>{}, kAll);
     ((r01[kV] = _mm512_packs_epi32(rounded[kV], rounded[kVectors + kV])), ...);
     ((r23[kV] = _mm512_packs_epi32(rounded[2 * kVectors + kV], rounded[3 * kVectors + kV])), ...);
   } else {
@@ -145,25 +140,14 @@ EDGEML_INLINE void compute_plane(const QS8SpmmArgs& args, const Store& store, st
 template <int kRows, int kVectors>
 __attribute__((noinline)) void compute_planes(const QS8SpmmArgs& args, const Store& store, std::int32_t pixel) {
   for (std::int32_t plane = args.plane_begin; plane < args.plane_end; ++plane) {
-    compute_plane<kRows, kVectors>(args, store, pixel, plane, MakeIndices<kVectors>{});
+    compute_plane<kRows, kVectors>(args, store, pixel, plane, SpmmMakeIndices<kVectors>{});
   }
 }
 
-using TileFn = void (*)(const QS8SpmmArgs&, const Store&, std::int32_t);
-
-// Tiles of equal width, give or take one vector, all planes of each: its words stay in the first-level cache.
 template <int kRows, int... kI>
-inline void run(const QS8SpmmArgs& args, const Store& store, Indices<kI...>) {
-  static constexpr TileFn kTiles[] = {&compute_planes<kRows, kI + 1>...};
-  constexpr int kMost = sizeof...(kI);
-  const std::int32_t vectors = (args.pixel_end - args.pixel_begin + kVectorPixels - 1) / kVectorPixels;
-  const std::int32_t tiles = (vectors + kMost - 1) / kMost;
-  std::int32_t pixel = args.pixel_begin;
-  for (std::int32_t t = 0; t < tiles; ++t) {
-    const std::int32_t width = vectors / tiles + (t < vectors % tiles ? 1 : 0);
-    kTiles[width - 1](args, store, pixel);
-    pixel += width * kVectorPixels;
-  }
+inline void run(const QS8SpmmArgs& args, const Store& store, SpmmIndices<kI...>) {
+  static constexpr SpmmTile<Store> kTiles[] = {&compute_planes<kRows, kI + 1>...};
+  walk_tiles<kVectorPixels>(args, store, kTiles);
 }
 
 }  // namespace
@@ -173,13 +157,13 @@ void qs8_spmm_avx512vnni(const QS8SpmmArgs& args) noexcept {
   const Store store{broadcast_range_512(args.range), clamps(args.range), _mm512_broadcast_i32x4(by_pixel)};
   switch (args.block_rows) {
     case 1:
-      run<1>(args, store, MakeIndices<most_vectors(1)>{});
+      run<1>(args, store, SpmmMakeIndices<most_vectors(1)>{});
       break;
     case 2:
-      run<2>(args, store, MakeIndices<most_vectors(2)>{});
+      run<2>(args, store, SpmmMakeIndices<most_vectors(2)>{});
       break;
     default:
-      run<4>(args, store, MakeIndices<most_vectors(4)>{});
+      run<4>(args, store, SpmmMakeIndices<most_vectors(4)>{});
   }
 }
 

@@ -13,9 +13,9 @@
 #include <immintrin.h>
 
 #include <cstdint>
-#include <utility>
 
 #include "kernels/qs8_spmm/qs8_spmm.h"
+#include "kernels/qs8_spmm/qs8_spmm_tiles.h"
 #include "kernels/requantize_sse41.h"
 
 namespace edgeml::kernels {
@@ -25,11 +25,6 @@ namespace {
 
 constexpr int kVectorPixels = 4;
 constexpr int kWordBytes = 8;  // of a channel of a packed block
-
-template <int... kI>
-using Indices = std::integer_sequence<int, kI...>;
-template <int kN>
-using MakeIndices = std::make_integer_sequence<int, kN>;
 
 constexpr int most_vectors(int block_rows) { return block_rows == 1 ? 4 : 2; }
 
@@ -47,7 +42,8 @@ EDGEML_INLINE __m128i madd_add(__m128i acc, __m128i x, __m128i w) { return _mm_a
 // One channel of a block times all vectors. Accumulators are named by constants only: through a pointer GCC keeps them
 // in memory.
 template <int kRow, int kVectors, int kCount, int... kV>
-EDGEML_INLINE void multiply_row(__m128i (&acc)[kCount], const act_t* words, const std::int8_t* word, Indices<kV...>) {
+EDGEML_INLINE void multiply_row(__m128i (&acc)[kCount], const act_t* words, const std::int8_t* word,
+                                SpmmIndices<kV...>) {
   const auto* x = reinterpret_cast<const __m128i*>(words);
   const __m128i w02 = broadcast_pair(word);
   const __m128i w13 = broadcast_pair(word + 4);
@@ -62,7 +58,8 @@ EDGEML_INLINE void multiply_row(__m128i (&acc)[kCount], const act_t* words, cons
 // Rounded results of a row of blocks, [channel of the plane][vector], from channel kFirst on.
 template <int kRows, int kVectors, int kFirst, int kCount, int... kV, int... kRow, int... kI>
 EDGEML_INLINE void compute_row(const QS8SpmmArgs& args, const OutputRange128& range, const act_t* in, std::int32_t row,
-                               __m128i (&rounded)[kCount], Indices<kV...> vectors, Indices<kRow...>, Indices<kI...>) {
+                               __m128i (&rounded)[kCount], SpmmIndices<kV...> vectors, SpmmIndices<kRow...>,
+                               SpmmIndices<kI...>) {
   const std::int32_t* offset = args.offset + args.row_begin[row];
   const std::int32_t* const end = args.offset + args.row_begin[row + 1];
   const std::int8_t* w = args.weights + std::int64_t{args.row_begin[row]} * kRows * kWordBytes;
@@ -129,12 +126,12 @@ EDGEML_INLINE void finish_vector(const QS8SpmmArgs& args, const Store& store, __
 
 template <int kRows, int kVectors, int... kV, int... kRow>
 EDGEML_INLINE void compute_plane(const QS8SpmmArgs& args, const Store& store, std::int32_t pixel, std::int32_t plane,
-                                 Indices<kV...> vectors, Indices<kRow...>) {
+                                 SpmmIndices<kV...> vectors, SpmmIndices<kRow...>) {
   const act_t* in = args.in + std::int64_t{pixel} * 4;
   act_t* out = args.out + plane * args.out_plane_step;
   __m128i r[4 * kVectors];
   (compute_row<kRows, kVectors, kRow * kRows>(args, store.range, in, plane * (4 / kRows) + kRow, r, vectors,
-                                              MakeIndices<kRows>{}, MakeIndices<kRows * kVectors>{}),
+                                              SpmmMakeIndices<kRows>{}, SpmmMakeIndices<kRows * kVectors>{}),
    ...);
   (finish_vector(args, store, r[kV], r[kVectors + kV], r[2 * kVectors + kV], r[3 * kVectors + kV],
                  pixel + kV * kVectorPixels, out),
@@ -144,25 +141,15 @@ EDGEML_INLINE void compute_plane(const QS8SpmmArgs& args, const Store& store, st
 template <int kRows, int kVectors>
 __attribute__((noinline)) void compute_planes(const QS8SpmmArgs& args, const Store& store, std::int32_t pixel) {
   for (std::int32_t plane = args.plane_begin; plane < args.plane_end; ++plane) {
-    compute_plane<kRows, kVectors>(args, store, pixel, plane, MakeIndices<kVectors>{}, MakeIndices<4 / kRows>{});
+    compute_plane<kRows, kVectors>(args, store, pixel, plane, SpmmMakeIndices<kVectors>{},
+                                   SpmmMakeIndices<4 / kRows>{});
   }
 }
 
-using TileFn = void (*)(const QS8SpmmArgs&, const Store&, std::int32_t);
-
-// Tiles of equal width, give or take one vector, all planes of each: its words stay in the first-level cache.
 template <int kRows, int... kI>
-inline void run(const QS8SpmmArgs& args, const Store& store, Indices<kI...>) {
-  static constexpr TileFn kTiles[] = {&compute_planes<kRows, kI + 1>...};
-  constexpr int kMost = sizeof...(kI);
-  const std::int32_t vectors = (args.pixel_end - args.pixel_begin + kVectorPixels - 1) / kVectorPixels;
-  const std::int32_t tiles = (vectors + kMost - 1) / kMost;
-  std::int32_t pixel = args.pixel_begin;
-  for (std::int32_t t = 0; t < tiles; ++t) {
-    const std::int32_t width = vectors / tiles + (t < vectors % tiles ? 1 : 0);
-    kTiles[width - 1](args, store, pixel);
-    pixel += width * kVectorPixels;
-  }
+inline void run(const QS8SpmmArgs& args, const Store& store, SpmmIndices<kI...>) {
+  static constexpr SpmmTile<Store> kTiles[] = {&compute_planes<kRows, kI + 1>...};
+  walk_tiles<kVectorPixels>(args, store, kTiles);
 }
 
 }  // namespace
@@ -176,13 +163,13 @@ void qs8_spmm_sse41(const QS8SpmmArgs& args) noexcept {
   }
   switch (args.block_rows) {
     case 1:
-      run<1>(args, store, MakeIndices<most_vectors(1)>{});
+      run<1>(args, store, SpmmMakeIndices<most_vectors(1)>{});
       break;
     case 2:
-      run<2>(args, store, MakeIndices<most_vectors(2)>{});
+      run<2>(args, store, SpmmMakeIndices<most_vectors(2)>{});
       break;
     default:
-      run<4>(args, store, MakeIndices<most_vectors(4)>{});
+      run<4>(args, store, SpmmMakeIndices<most_vectors(4)>{});
   }
 }
 

@@ -10,19 +10,14 @@
 #include <immintrin.h>
 
 #include <cstdint>
-#include <utility>
 
 #include "kernels/qs8_spmm/qs8_spmm.h"
 #include "kernels/qs8_spmm/qs8_spmm_store_avx2.h"
+#include "kernels/qs8_spmm/qs8_spmm_tiles.h"
 
 namespace edgeml::kernels {
 
 inline constexpr int kSpmmVector256 = 8;  // pixels
-
-template <int... kI>
-using SpmmIndices = std::integer_sequence<int, kI...>;
-template <int kN>
-using SpmmMakeIndices = std::make_integer_sequence<int, kN>;
 
 // GCC otherwise gives a sum one register in the loop and another one after it, and copies in every round.
 __attribute__((always_inline)) static inline void keep_in_register_256(__m256i& value) { asm("" : "+x"(value)); }
@@ -95,21 +90,10 @@ __attribute__((noinline)) static void compute_planes(const QS8SpmmArgs& args, co
   }
 }
 
-using SpmmTile256 = void (*)(const QS8SpmmArgs&, const SpmmStore256&, std::int32_t);
-
-// Tiles of equal width, give or take one vector, all planes of each: its words stay in the first-level cache.
 template <class Level, int kRows, int... kI>
 static inline void run_tiles(const QS8SpmmArgs& args, const SpmmStore256& store, SpmmIndices<kI...>) {
-  static constexpr SpmmTile256 kTiles[] = {&compute_planes<Level, kRows, kI + 1>...};
-  constexpr int kMost = sizeof...(kI);
-  const std::int32_t vectors = (args.pixel_end - args.pixel_begin + kSpmmVector256 - 1) / kSpmmVector256;
-  const std::int32_t tiles = (vectors + kMost - 1) / kMost;
-  std::int32_t pixel = args.pixel_begin;
-  for (std::int32_t t = 0; t < tiles; ++t) {
-    const std::int32_t width = vectors / tiles + (t < vectors % tiles ? 1 : 0);
-    kTiles[width - 1](args, store, pixel);
-    pixel += width * kSpmmVector256;
-  }
+  static constexpr SpmmTile<SpmmStore256> kTiles[] = {&compute_planes<Level, kRows, kI + 1>...};
+  walk_tiles<kSpmmVector256>(args, store, kTiles);
 }
 
 template <class Level>

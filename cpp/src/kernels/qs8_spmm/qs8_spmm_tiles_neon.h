@@ -9,19 +9,14 @@
 #include <arm_neon.h>
 
 #include <cstdint>
-#include <utility>
 
 #include "kernels/qs8_spmm/qs8_spmm.h"
+#include "kernels/qs8_spmm/qs8_spmm_tiles.h"
 #include "kernels/requantize_neon.h"
 
 namespace edgeml::kernels {
 
 inline constexpr int kSpmmVectorNeon = 4;  // pixels
-
-template <int... kI>
-using SpmmIndices = std::integer_sequence<int, kI...>;
-template <int kN>
-using SpmmMakeIndices = std::make_integer_sequence<int, kN>;
 
 // Names a value's register: the compiler otherwise gives a sum one in the loop and another one after it.
 __attribute__((always_inline)) static inline void keep_in_register_neon(int32x4_t& value) { asm("" : "+w"(value)); }
@@ -119,21 +114,10 @@ __attribute__((noinline)) static void compute_planes(const QS8SpmmArgs& args, co
   }
 }
 
-using SpmmTileNeon = void (*)(const QS8SpmmArgs&, const SpmmStoreNeon&, std::int32_t);
-
-// Tiles of equal width, give or take one vector, all planes of each: its words stay in the first-level cache.
 template <class Level, int kRows, int... kI>
 static inline void run_tiles(const QS8SpmmArgs& args, const SpmmStoreNeon& store, SpmmIndices<kI...> /*widths*/) {
-  static constexpr SpmmTileNeon kTiles[] = {&compute_planes<Level, kRows, kI + 1>...};
-  constexpr int kMost = sizeof...(kI);
-  const std::int32_t vectors = (args.pixel_end - args.pixel_begin + kSpmmVectorNeon - 1) / kSpmmVectorNeon;
-  const std::int32_t tiles = (vectors + kMost - 1) / kMost;
-  std::int32_t pixel = args.pixel_begin;
-  for (std::int32_t t = 0; t < tiles; ++t) {
-    const std::int32_t width = vectors / tiles + (t < vectors % tiles ? 1 : 0);
-    kTiles[width - 1](args, store, pixel);
-    pixel += width * kSpmmVectorNeon;
-  }
+  static constexpr SpmmTile<SpmmStoreNeon> kTiles[] = {&compute_planes<Level, kRows, kI + 1>...};
+  walk_tiles<kSpmmVectorNeon>(args, store, kTiles);
 }
 
 template <class Level>
