@@ -62,8 +62,8 @@ struct Level {
     for (; offset != end; offset += 2, w += 2 * kBlockBytes) {
       const act_t* words0 = in + offset[0];
       const act_t* words1 = in + offset[1];
-      const int8x16_t x0[kWidth] = {vld1q_s8(words0 + kV * 4 * kSpmmVectorNeon)...};
-      const int8x16_t x1[kWidth] = {vld1q_s8(words1 + kV * 4 * kSpmmVectorNeon)...};
+      const int8x16_t x0[kWidth] = {load_pixels_neon(words0 + kV * 4 * kSpmmVectorNeon)...};
+      const int8x16_t x1[kWidth] = {load_pixels_neon(words1 + kV * 4 * kSpmmVectorNeon)...};
       (multiply_words<kRow>(acc, x0, x1, w + kRow * 4, w + kBlockBytes + kRow * 4, vectors), ...);
     }
     (keep_in_register_neon(acc[2 * kI]), ...);

@@ -57,7 +57,7 @@ struct Level {
     int32x4_t acc[kRows * kWidth] = {vdupq_n_s32(bias[kI / kWidth])...};
     for (; offset != end; ++offset, w += kRows * 4) {
       const act_t* words = in + *offset;
-      const int8x16_t x[kWidth] = {vld1q_s8(words + kV * 4 * kSpmmVectorNeon)...};
+      const int8x16_t x[kWidth] = {load_pixels_neon(words + kV * 4 * kSpmmVectorNeon)...};
       const int8x16_t block = load_block<kRows>(w);
       (multiply_word<kRow>(acc, x, block, vectors), ...);
     }

@@ -21,6 +21,9 @@ inline constexpr int kSpmmVectorNeon = 4;  // pixels
 // Names a value's register: the compiler otherwise gives a sum one in the loop and another one after it.
 __attribute__((always_inline)) static inline void keep_in_register_neon(int32x4_t& value) { asm("" : "+w"(value)); }
 
+// A function, for Clang's vld1q_s8 is a macro, in whose arguments a pack does not expand.
+__attribute__((always_inline)) static inline int8x16_t load_pixels_neon(const act_t* words) { return vld1q_s8(words); }
+
 struct SpmmStoreNeon {
   OutputRangeNeon range;
   uint8x16_t by_pixel;     // byte shuffle: 4 pixels of each channel -> 4 words
